@@ -1,0 +1,104 @@
+//! Who is admitted to a scope, and how it is counted.
+
+use std::future::Future;
+
+use crate::completions;
+use crate::frame::{Frame, Kind};
+use crate::host::Host;
+use crate::member::{Member, Membership};
+use crate::raw::{self, Seat};
+use crate::reason::Reason;
+use crate::sync::Arc;
+use crate::tree::Node;
+
+/// True in the body of `node`'s scope.
+fn is_owner(node: &Arc<Node>) -> bool {
+    raw::current(|frame| {
+        let mut at = frame;
+        while let Some(frame) = at {
+            match &frame.kind {
+                Kind::Body { node: body, .. } if Arc::ptr_eq(body, node) => {
+                    // The first spawn gives the scope its row, so that a cancel from above reaches what is spawned.
+                    frame.place();
+                    return true;
+                }
+                Kind::Task { .. } => return false,
+                Kind::Body { .. } | Kind::Shield { .. } | Kind::Catch { .. } | Kind::CutOn { .. } => {}
+            }
+            at = raw::parent(frame);
+        }
+        false
+    })
+}
+
+/// A place for a member of `node`, or the reason why there is none.
+pub(crate) fn seat(node: &Arc<Node>) -> Result<Seat, Option<Reason>> {
+    let owner = is_owner(node);
+    if node.state.load().is_cancelled() {
+        return Err(node.reason());
+    }
+    counted(node, owner).ok_or_else(|| node.reason())
+}
+
+/// A place in the count of `node`, cancelled or not. `None`: it has ended.
+fn counted(node: &Arc<Node>, owner: bool) -> Option<Seat> {
+    if owner && node.count.admit_owned() {
+        return Some(Seat::admitted(node));
+    }
+    completions::admit(node)
+}
+
+/// One more member of the innermost scope of the code that is being polled on this thread: for work that this code hands
+/// to another thread, and that its scope has to wait for. `None` outside any scope.
+///
+/// Unlike a spawn it is admitted to a cancelled scope too: code that still runs there, in a shield, may still do such
+/// work.
+///
+/// ```
+/// // Outside of any scope:
+/// assert!(ramus_scope::admit_current().is_none());
+/// ```
+pub fn admit_current() -> Option<Membership> {
+    let (node, _) = raw::current(|frame| frame.and_then(Frame::scope))?;
+    let owner = is_owner(&node);
+    counted(&node, owner).map(Membership::new)
+}
+
+/// Spawns `future` with `host` in the innermost scope of the code that is being polled on this thread. `None`, and the
+/// future back, outside any scope.
+///
+/// ```
+/// # fn example<H: ramus_scope::Host>(host: &H) {
+/// // Outside of any scope the future comes back.
+/// let refused = ramus_scope::spawn_current(host, async { 1 });
+/// assert!(refused.is_err());
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// The future, if nothing around it is a scope.
+#[track_caller]
+pub fn spawn_current<H, F>(host: &H, future: F) -> Result<H::JoinHandle<F::Output>, F>
+where
+    H: Host,
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match raw::current(|frame| frame.and_then(Frame::scope)) {
+        Some((node, _)) => Ok(host.spawn(member_of(&node, future))),
+        None => Err(future),
+    }
+}
+
+/// `future` as a member of `node`, or as one that only answers that it was refused.
+pub(crate) fn member_of<F>(node: &Arc<Node>, future: F) -> Member<F> {
+    match seat(node) {
+        Ok(seat) => Member::new(seat, future),
+        Err(reason) => Member::refused(reason.unwrap_or_else(ended), future),
+    }
+}
+
+pub(crate) fn ended() -> Reason {
+    Reason::from("the scope has ended")
+}

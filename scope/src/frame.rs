@@ -1,0 +1,340 @@
+//! Frames: what is being polled, from the innermost boundary out to the task.
+//!
+//! A frame is *cut* when a cancel reaches it through the shields inside which it is. That is computed from the inside out
+//! and ends at the first scope or task, because a cancel marks every scope below it: the cost does not grow with the depth
+//! of the tree.
+
+use std::cell::{Cell, RefCell};
+use std::task::Waker;
+
+use crate::member::Listing;
+use crate::raw::{self, Seat};
+use crate::reason::{Reason, ReasonKind};
+use crate::sync::Arc;
+use crate::table::{BASE, Boundary, RowRef, Table};
+use crate::task_cancel::TaskCancel;
+use crate::tree::Node;
+
+/// The row of a boundary, once it has one.
+pub(crate) type RowCell = RefCell<Option<RowRef>>;
+
+pub(crate) enum Kind<'a> {
+    Task {
+        seat: &'a Seat,
+        cancel: &'a TaskCancel,
+        listing: &'a Cell<Listing>,
+        waker: &'a Waker,
+        failed: &'a Cell<bool>,
+    },
+    Body {
+        node: &'a Arc<Node>,
+        row: &'a RowCell,
+        waker: &'a Waker,
+    },
+    Shield {
+        row: &'a RowCell,
+        waker: &'a Waker,
+        budget: Option<std::time::Duration>,
+    },
+    Catch {
+        row: &'a RowCell,
+        waker: &'a Waker,
+    },
+    CutOn {
+        row: &'a RowCell,
+        waker: &'a Waker,
+        expired: bool,
+    },
+}
+
+pub(crate) struct Frame<'a> {
+    parent: *const (),
+    pub(crate) kind: Kind<'a>,
+}
+
+/// Where a row hangs: its table and the key of the row above it.
+pub(crate) struct Place {
+    pub(crate) table: Arc<Table>,
+    pub(crate) key: u32,
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn new(parent: *const (), kind: Kind<'a>) -> Frame<'a> {
+        Frame { parent, kind }
+    }
+
+    pub(crate) fn parent_pointer(&self) -> *const () {
+        self.parent
+    }
+
+    /// Cancelled as seen in this frame, through its shields.
+    pub(crate) fn is_cut(&self) -> bool {
+        let mut frame = self;
+        loop {
+            match &frame.kind {
+                Kind::Task { seat, cancel, .. } => return seat.state.load().is_cancelled() || cancel.is_cancelled(),
+                Kind::Body { node, row, .. } => {
+                    if node.state.load().is_cancelled() {
+                        return true;
+                    }
+                    // A scope with a row is marked by every cancel that reaches it.
+                    if row.borrow().is_some() {
+                        return false;
+                    }
+                }
+                Kind::Shield { .. } if !frame.is_spent() => return false,
+                Kind::Shield { .. } => {}
+                Kind::CutOn { expired: true, .. } => return true,
+                Kind::CutOn { .. } | Kind::Catch { .. } => {}
+            }
+            match raw::parent(frame) {
+                Some(parent) => frame = parent,
+                None => return false,
+            }
+        }
+    }
+
+    /// A shield that protects nothing: its budget is used up, or it was opened inside such a one (D8).
+    fn is_spent(&self) -> bool {
+        let mut frame = self;
+        loop {
+            match &frame.kind {
+                Kind::Shield { row, .. } => {
+                    if let Some(row) = &*row.borrow() {
+                        return row.table.is_spent(row.id);
+                    }
+                }
+                Kind::Catch { .. } | Kind::CutOn { .. } => {}
+                Kind::Task { .. } | Kind::Body { .. } => return false,
+            }
+            match raw::parent(frame) {
+                Some(parent) => frame = parent,
+                None => return false,
+            }
+        }
+    }
+
+    /// Why this frame is cut.
+    pub(crate) fn reason(&self) -> Reason {
+        let mut frame = self;
+        loop {
+            match &frame.kind {
+                Kind::Task { seat, cancel, .. } => {
+                    return cancel.reason().or_else(|| seat.reason()).unwrap_or_else(|| ReasonKind::Parent.into());
+                }
+                Kind::Body { node, .. } if node.state.load().is_cancelled() => {
+                    return node.reason().unwrap_or_else(|| ReasonKind::Parent.into());
+                }
+                Kind::CutOn { expired: true, .. } => return ReasonKind::Deadline.into(),
+                Kind::Shield { .. } if frame.is_spent() => return ReasonKind::ShieldBudget.into(),
+                Kind::Body { .. } | Kind::Shield { .. } | Kind::CutOn { .. } | Kind::Catch { .. } => {}
+            }
+            match raw::parent(frame) {
+                Some(parent) => frame = parent,
+                None => return ReasonKind::Parent.into(),
+            }
+        }
+    }
+
+    /// The innermost scope around what runs in this frame, and whether a shield stands in between.
+    pub(crate) fn scope(&self) -> Option<(Arc<Node>, bool)> {
+        let mut shielded = false;
+        let mut frame = self;
+        loop {
+            match &frame.kind {
+                Kind::Task { seat, .. } => return Some((seat.node(), shielded)),
+                Kind::Body { node, .. } => return Some((Arc::clone(node), shielded)),
+                Kind::Shield { .. } => shielded |= !frame.is_spent(),
+                Kind::Catch { .. } | Kind::CutOn { .. } => {}
+            }
+            frame = raw::parent(frame)?;
+        }
+    }
+
+    /// True if `is_it` says so of one of the scopes around what runs in this frame, up to that of its task.
+    pub(crate) fn is_inside(&self, is_it: impl Fn(&Node) -> bool) -> bool {
+        let mut frame = self;
+        loop {
+            match &frame.kind {
+                Kind::Task { seat, .. } => return is_it(seat),
+                Kind::Body { node, .. } if is_it(node) => return true,
+                Kind::Body { .. } | Kind::Shield { .. } | Kind::Catch { .. } | Kind::CutOn { .. } => {}
+            }
+            match raw::parent(frame) {
+                Some(parent) => frame = parent,
+                None => return false,
+            }
+        }
+    }
+
+    /// Gives this frame its row, if it has none; the frames around it get theirs first.
+    pub(crate) fn place(&self) {
+        let placed = match &self.kind {
+            Kind::Task { .. } => false,
+            Kind::Body { row, .. } | Kind::Shield { row, .. } | Kind::Catch { row, .. } | Kind::CutOn { row, .. } => {
+                row.borrow().is_some()
+            }
+        };
+        if !placed {
+            self.place_for(None);
+        }
+    }
+
+    /// This frame's row, made now if it has none, for the sake of a scope inside: outside any task, its node is what the table belongs to.
+    fn place_for(&self, inside: Option<&Arc<Node>>) -> Place {
+        let (row, waker) = match &self.kind {
+            Kind::Task { seat, cancel, listing, waker, .. } => {
+                let table = cancel.table(|| Table::new(seat.node(), false));
+                seat.list(listing, waker, Some(&table), false);
+                return Place { table, key: BASE };
+            }
+            Kind::Body { row, waker, .. }
+            | Kind::Shield { row, waker, .. }
+            | Kind::Catch { row, waker }
+            | Kind::CutOn { row, waker, .. } => (row, waker),
+        };
+        if let Some(row) = &*row.borrow() {
+            return Place { table: Arc::clone(&row.table), key: row.key() };
+        }
+        let above = self.above(inside);
+        // The clone may come back here, when it spawns.
+        let waker = (*waker).clone();
+        if let Some(row) = &*row.borrow() {
+            return Place { table: Arc::clone(&row.table), key: row.key() };
+        }
+        let id = above.table.insert(above.key, self.boundary(), waker);
+        let made = RowRef { table: above.table, id };
+        let place = Place { table: Arc::clone(&made.table), key: made.key() };
+        *row.borrow_mut() = Some(made);
+        if let Kind::Body { node, .. } = &self.kind {
+            node.settle_at(Arc::clone(&place.table), id);
+            // The walk of a cancel that came before the row was there did not meet it; one that comes later does.
+            if let Some(parent) = raw::parent(self).filter(|parent| parent.is_cut()) {
+                crate::walk::cancel(node, parent.reason().inherited());
+            }
+            if node.parent.as_ref().is_some_and(|parent| parent.state.load().is_stopping()) {
+                crate::walk::stop(node);
+            }
+        }
+        place
+    }
+
+    /// Where this frame's row hangs or will hang. What is outside any task has a table of its own.
+    fn above(&self, inside: Option<&Arc<Node>>) -> Place {
+        let scope = match &self.kind {
+            Kind::Body { node, .. } => Some(*node),
+            _ => inside,
+        };
+        match (raw::parent(self), scope) {
+            (Some(parent), _) => parent.place_for(scope),
+            (None, Some(scope)) => Place { table: Table::new(Arc::clone(scope), true), key: BASE },
+            (None, None) => unreachable!("a boundary outside any task and scope makes no row"),
+        }
+    }
+
+    fn boundary(&self) -> Boundary {
+        match &self.kind {
+            Kind::Task { .. } => Boundary::Base,
+            Kind::Body { node, .. } => Boundary::Scope(Arc::clone(node)),
+            Kind::Shield { budget, .. } => {
+                Boundary::Shield { budget: *budget, alarm: None, armed: false, spent: false }
+            }
+            Kind::Catch { .. } => Boundary::Catch,
+            Kind::CutOn { .. } => Boundary::CutOn,
+        }
+    }
+
+    /// Is there a task or a scope around this frame (or is it one)?
+    pub(crate) fn is_rooted(&self) -> bool {
+        let mut frame = self;
+        loop {
+            if matches!(frame.kind, Kind::Task { .. } | Kind::Body { .. }) {
+                return true;
+            }
+            match raw::parent(frame) {
+                Some(parent) => frame = parent,
+                None => return false,
+            }
+        }
+    }
+
+    /// The row of this frame if it has one already.
+    pub(crate) fn known_place(&self) -> Option<Place> {
+        match &self.kind {
+            Kind::Task { cancel, .. } => cancel.known_table().map(|table| Place { table, key: BASE }),
+            Kind::Body { row, .. } | Kind::Shield { row, .. } | Kind::Catch { row, .. } | Kind::CutOn { row, .. } => {
+                row.borrow().as_ref().map(|row| Place { table: Arc::clone(&row.table), key: row.key() })
+            }
+        }
+    }
+
+    /// The key of this frame's row, if that is in `table`.
+    fn key_in(&self, table: &Arc<Table>) -> Option<u32> {
+        match &self.kind {
+            Kind::Task { cancel, .. } => cancel.has_table(table).then_some(BASE),
+            Kind::Body { row, .. } | Kind::Shield { row, .. } | Kind::Catch { row, .. } | Kind::CutOn { row, .. } => {
+                row.borrow().as_ref().filter(|row| Arc::ptr_eq(&row.table, table)).map(RowRef::key)
+            }
+        }
+    }
+
+    /// Does a boundary inside this frame hold back its drop?
+    pub(crate) fn is_held(&self) -> bool {
+        self.known_place().is_some_and(|place| place.table.is_held(place.key))
+    }
+
+    /// The boundary of this frame is being polled: refreshes its row, and moves it if the future has moved to another
+    /// place (D29).
+    pub(crate) fn polled(&self) {
+        let (row, waker) = match &self.kind {
+            Kind::Task { .. } => return,
+            Kind::Body { row, waker, .. }
+            | Kind::Shield { row, waker, .. }
+            | Kind::Catch { row, waker }
+            | Kind::CutOn { row, waker, .. } => (row, waker),
+        };
+        let stale = match &*row.borrow() {
+            None => false,
+            Some(known) => {
+                let above = match raw::parent(self) {
+                    None => known.table.is_outside.then_some(BASE),
+                    // When it got its row, all frames around it got theirs first; if not in this table, these are others.
+                    Some(parent) => parent.key_in(&known.table),
+                };
+                let same_parent = known.table.polled(known.id, above.unwrap_or(BASE), waker);
+                !(above.is_some() && same_parent)
+            }
+        };
+        if stale {
+            let old = row.borrow_mut().take();
+            let was_spent = old.as_ref().is_some_and(|old| old.table.is_spent(old.id));
+            drop(old);
+            self.place();
+            // A shield is never raised again.
+            if let (true, Some(row)) = (was_spent, &*row.borrow()) {
+                let _ = row.table.spend(row.id);
+            }
+        }
+    }
+}
+
+/// Is the code that is being polled on this thread cut: cancelled, and not protected by a shield?
+///
+/// Leaf futures ask it first and stay pending, without any effect, when it is so. Loops that compute ask it through the
+/// runtime's `is_cancelled`. Outside any task and scope it is `false`.
+///
+/// ```
+/// assert!(!ramus_scope::is_cut());
+/// ```
+pub fn is_cut() -> bool {
+    raw::current(|frame| frame.is_some_and(Frame::is_cut))
+}
+
+/// Ends the task being polled as failed; its error has gone to its scope.
+pub(crate) fn fail_task() {
+    raw::current(|frame| {
+        if let Some(Frame { kind: Kind::Task { failed, .. }, .. }) = frame {
+            failed.set(true);
+        }
+    });
+}

@@ -1,0 +1,125 @@
+//! What a scope needs from the executor it runs on.
+
+use std::any::Any;
+use std::future::Future;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::member::Member;
+
+/// An executor that scopes run on: it can spawn a task and call a waker later.
+///
+/// The whole border between scopes and a runtime. See `examples/scope_on_tokio` for tokio's, in about 40 lines.
+///
+/// ```
+/// use std::future::Future;
+/// use std::task::Waker;
+/// use std::time::{Duration, Instant};
+/// use ramus_scope::{Host, JoinError, Member};
+///
+/// #[derive(Clone)]
+/// struct Tokio(tokio::runtime::Handle);
+///
+/// /// Aborts the timer's task when it is dropped.
+/// struct Alarm(tokio::task::AbortHandle);
+///
+/// impl Drop for Alarm {
+///     fn drop(&mut self) {
+///         self.0.abort();
+///     }
+/// }
+///
+/// impl Host for Tokio {
+///     type JoinHandle<T: Send + 'static> = tokio::task::JoinHandle<Result<T, JoinError>>;
+///     type Alarm = Alarm;
+///
+///     fn current() -> Option<Tokio> {
+///         tokio::runtime::Handle::try_current().ok().map(Tokio)
+///     }
+///
+///     fn spawn<F>(&self, member: Member<F>) -> Self::JoinHandle<F::Output>
+///     where
+///         F: Future + Send + 'static,
+///         F::Output: Send + 'static,
+///     {
+///         self.0.spawn(member.into_future())
+///     }
+///
+///     fn wake_after(&self, after: Duration, waker: Waker) -> Alarm {
+///         let task = self.0.spawn(async move {
+///             tokio::time::sleep(after).await;
+///             waker.wake();
+///         });
+///         Alarm(task.abort_handle())
+///     }
+///
+///     fn wake_at(&self, at: Instant, waker: Waker) -> Alarm {
+///         self.wake_after(at.saturating_duration_since(Instant::now()), waker)
+///     }
+/// }
+///
+/// # fn main() {
+/// let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
+/// let sum = runtime.block_on(async {
+///     ramus_scope::scope(|s: ramus_scope::Scope<Tokio>| async move {
+///         let a = s.spawn(async { 40 });
+///         let b = s.spawn(async { 2 });
+///         Ok(a.await?? + b.await??)
+///     })
+///     .await
+/// });
+/// assert_eq!(sum.unwrap(), 42);
+/// # }
+/// ```
+pub trait Host: Clone + Send + Sync + 'static {
+    /// What `spawn` returns.
+    type JoinHandle<T: Send + 'static>;
+
+    /// An armed waker; dropping it disarms it.
+    type Alarm: Send + 'static;
+
+    /// The host of the calling thread, if it belongs to one.
+    fn current() -> Option<Self>;
+
+    /// Runs `member` as a task.
+    #[track_caller]
+    fn spawn<F>(&self, member: Member<F>) -> Self::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
+    /// Runs `member` as a task whose first poll comes before this returns, where the host can do that. By default it spawns.
+    #[track_caller]
+    fn spawn_eager<F>(&self, member: Member<F>) -> Self::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn(member)
+    }
+
+    /// Calls `waker` once `after` has passed. May be called from any thread.
+    fn wake_after(&self, after: Duration, waker: Waker) -> Self::Alarm;
+
+    /// Calls `waker` once the time is `at`. May be called from any thread.
+    fn wake_at(&self, at: Instant, waker: Waker) -> Self::Alarm;
+}
+
+/// An alarm of any host.
+pub(crate) type AnyAlarm = Box<dyn Any + Send>;
+
+/// The timer half of a host, without its type; the root of a tree keeps it for all below.
+pub(crate) trait AnyHost: Send + Sync {
+    fn wake_after(&self, after: Duration, waker: Waker) -> AnyAlarm;
+    fn wake_at(&self, at: Instant, waker: Waker) -> AnyAlarm;
+}
+
+impl<H: Host> AnyHost for H {
+    fn wake_after(&self, after: Duration, waker: Waker) -> AnyAlarm {
+        Box::new(Host::wake_after(self, after, waker))
+    }
+
+    fn wake_at(&self, at: Instant, waker: Waker) -> AnyAlarm {
+        Box::new(Host::wake_at(self, at, waker))
+    }
+}

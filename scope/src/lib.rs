@@ -1,0 +1,71 @@
+//! Cancellation scopes for async tasks, on any executor.
+//!
+//! A *scope* owns the tasks spawned into it. Its `.await` ends only when all of them have ended and been dropped; a cancel
+//! reaches everything below it and nothing above; no error and no panic vanishes.
+//!
+//! - [`scope`] opens one, [`Scope`] is its handle, [`ScopeError`] is what it answers when something failed.
+//! - [`shield`] protects code from a cancel from outside, for a budget of time.
+//! - [`run_until_cancelled`] shows a cancel to the code as a value.
+//! - [`Host`] is what an executor implements: *spawn this* and *wake this later*.
+//!
+//! A cancel is a state, not an event. It is delivered by dropping: a future that is cut and pending is never polled again,
+//! it is dropped at that suspension, once the scopes and shields inside it have drained. So it cannot be swallowed, and
+//! futures of other crates obey too.
+//!
+//! The crate knows no clock, no I/O and no executor. See [`Host`] for a complete example on tokio.
+//!
+//! # Where to start reading
+//!
+//! `tree` (a node and its invariants), `walk` (how a cancel travels), `table` (the boundaries inside one task), `member`
+//! (a future's membership), `scope` (the future of a scope). `raw` is the only home of `unsafe`: the pointer to the frame
+//! being polled, and a member's pointer to its scope.
+
+#![deny(unsafe_code)]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod admit;
+mod catch;
+pub mod completions;
+mod count;
+mod cut_on;
+mod error;
+mod frame;
+mod handle;
+mod host;
+mod inside;
+mod lifecycle;
+mod listing;
+mod member;
+mod outcome;
+mod raw;
+mod reason;
+mod root;
+mod scope;
+mod shield;
+mod state;
+mod sync;
+mod table;
+mod task_cancel;
+mod tree;
+mod typed;
+mod wait;
+mod walk;
+mod watch;
+
+pub use admit::{admit_current, spawn_current};
+pub use catch::{Cancelled, Resume, RunUntilCancelled, run_until_cancelled};
+pub use cut_on::CutOn;
+pub use error::{BoxError, JoinError, Refused, ScopeError};
+pub use frame::is_cut;
+pub use handle::ScopeHandle;
+pub use host::Host;
+pub use listing::{TreeKind, TreeRow};
+pub use member::{Member, MemberFuture, Membership, Place};
+pub use outcome::Outcome;
+pub use reason::{Reason, ReasonKind};
+pub use root::Root;
+pub use scope::{Builder, ScopeFuture, scope};
+pub use shield::{Shield, shield, shield_unbounded};
+pub use task_cancel::TaskCancel;
+pub use typed::Scope;
+pub use wait::{WaitCancelled, WaitStopping};

@@ -1,0 +1,405 @@
+//! The membership of a future in a scope.
+//!
+//! | state | seat | listed | polled | ends by |
+//! |---|---|---|---|---|
+//! | new | counted | no | no | first poll; a cancel drops the future unpolled (D3) |
+//! | running | counted | maybe | being polled | `Ready`, a panic, or a suspension in a cut frame |
+//! | suspended | counted | yes | yes | as above, at a later poll |
+//! | ended | given back | no | – | – |
+//! | refused | none | no | never | its first poll, which only answers |
+//!
+//! A member is listed when it first suspends: one that ends in its first poll never touches the list.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use pin_project_lite::pin_project;
+
+use crate::error::{JoinError, panic_message};
+use crate::frame::Kind;
+use crate::inside::{self, Inside, Payload};
+use crate::raw::{self, Seat};
+use crate::reason::{Reason, ReasonKind};
+use crate::sync::Arc;
+use crate::task_cancel::TaskCancel;
+use crate::tree::Policy;
+use crate::{completions, walk};
+
+/// Where a member stands in its scope's list, and with which waker. 16 bytes, with a flag of the member's own in the room
+/// that is left.
+#[derive(Clone, Copy)]
+pub(crate) struct Listing {
+    key: u32,
+    /// The future was polled.
+    started: bool,
+    /// Listed after the scope was cancelled. A cancel takes the whole list, so an older entry is gone.
+    after_cancel: bool,
+    has_table: bool,
+    /// The waker of the entry, told by its two words in one. The entry keeps it alive, so they cannot be reused.
+    waker: usize,
+}
+
+const UNLISTED: u32 = u32::MAX;
+
+/// The two words of a waker in one. Two wakers that are alive share it only if their data are as far apart as the halves
+/// of a word turned: many times the size of a program.
+fn words(waker: &Waker) -> usize {
+    waker.data().addr() ^ std::ptr::from_ref(waker.vtable()).addr().rotate_left(usize::BITS / 2)
+}
+
+impl Listing {
+    pub(crate) const NONE: Listing =
+        Listing { key: UNLISTED, started: false, after_cancel: false, has_table: false, waker: 0 };
+
+    pub(crate) fn at(self, key: usize, after_cancel: bool) -> Listing {
+        debug_assert!(key < UNLISTED as usize, "fewer members than that fit into memory");
+        Listing { key: key as u32, after_cancel, has_table: false, ..self }
+    }
+
+    fn start(listing: &Cell<Listing>) {
+        listing.set(Listing { started: true, ..listing.get() });
+    }
+
+    pub(crate) fn with(self, waker: &Waker, has_table: bool) -> Listing {
+        Listing { waker: words(waker), has_table: self.has_table || has_table, ..self }
+    }
+
+    pub(crate) fn is_listed(self) -> bool {
+        self.key != UNLISTED
+    }
+
+    pub(crate) fn is_current(self, waker: &Waker, needs_table: bool) -> bool {
+        self.is_listed() && self.waker == words(waker) && (self.has_table || !needs_table)
+    }
+
+    pub(crate) fn before_cancel(self) -> bool {
+        self.is_listed() && !self.after_cancel
+    }
+
+    /// The key of the entry, if it is still there.
+    pub(crate) fn key(self, cancelled: bool) -> Option<usize> {
+        (self.is_listed() && self.after_cancel == cancelled).then_some(self.key as usize)
+    }
+}
+
+pin_project! {
+    /// A future with its place in a scope. A [`Host`](crate::Host) runs it as a task: in a task cell of its own
+    /// ([`poll_task`](Member::poll_task)), or on any executor ([`into_future`](Member::into_future)).
+    ///
+    /// Dropping a member that has not ended drops the future and ends the membership.
+    #[must_use = "a member does nothing unless it is polled"]
+    pub struct Member<F> {
+        #[pin]
+        future: Option<F>,
+        standing: Standing,
+    }
+
+    impl<F> PinnedDrop for Member<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let Standing::Seated { seat, listing } = this.standing else { return };
+            if this.future.is_some() && seat.state.load().is_cancelled() {
+                seat.state.mark_cut();
+            }
+            if let Err(payload) = inside::drop_caught(this.future.as_mut()) {
+                let _ = seat.panicked(payload);
+            }
+            seat.unlist(listing.get());
+        }
+    }
+}
+
+/// The rows of the table above, as far as they differ in what they keep.
+enum Standing {
+    Seated {
+        seat: Seat,
+        listing: Cell<Listing>,
+    },
+    /// Refused for a reason, or ended. One variant, so that the null of the seat's pointer tells the two apart from it.
+    Away(Option<Reason>),
+}
+
+impl Seat {
+    /// A member panicked: the siblings are cancelled, or it stays with the handle.
+    fn panicked(&self, payload: Payload) -> JoinError {
+        let message = panic_message(&*payload);
+        match self.policy {
+            Policy::FailFast => {
+                self.keep_panic(payload);
+                walk::cancel(&self.node(), ReasonKind::SiblingFailed.into());
+                JoinError::panicked(message)
+            }
+            Policy::Isolate => JoinError::isolated(message, payload),
+        }
+    }
+
+    /// A member was cut by its scope.
+    fn cut(&self, started: bool) -> JoinError {
+        self.state.mark_cut();
+        JoinError::cancelled(self.reason().unwrap_or_else(|| ReasonKind::Parent.into()), started)
+    }
+}
+
+impl<F> Member<F> {
+    pub(crate) fn new(seat: Seat, future: F) -> Member<F> {
+        Member { future: Some(future), standing: Standing::Seated { seat, listing: Cell::new(Listing::NONE) } }
+    }
+
+    /// True if the scope did not admit it: its first poll drops the future and answers. It keeps nothing open, so a host
+    /// that may stop running tasks polls it at once.
+    ///
+    /// ```
+    /// use ramus_scope::{Member, ReasonKind};
+    ///
+    /// let member = Member::refused(ReasonKind::Shutdown.into(), async {});
+    /// assert!(member.is_refused());
+    /// ```
+    pub fn is_refused(&self) -> bool {
+        matches!(self.standing, Standing::Away(Some(_)))
+    }
+
+    /// A member of nothing, for a host that cannot run it any more: its first poll drops the future and answers
+    /// "cancelled" with `reason`.
+    pub fn refused(reason: Reason, future: F) -> Member<F> {
+        Member { future: Some(future), standing: Standing::Away(Some(reason)) }
+    }
+
+    /// Ends the membership after the task has answered. A host calls it once the result is where handles find it; a host
+    /// that does not call it drops the member, which does the same.
+    pub fn end(self: Pin<&mut Self>) {
+        drop(self.take_place());
+    }
+
+    /// Takes the place in the scope's count out of a member that has answered: dropping it ends the membership.
+    pub fn take_place(self: Pin<&mut Self>) -> Option<Place> {
+        let standing = self.project().standing;
+        match std::mem::replace(standing, Standing::Away(None)) {
+            Standing::Seated { seat, .. } => Some(Place(seat)),
+            Standing::Away(_) => None,
+        }
+    }
+}
+
+/// The place of an ended member; dropping it ends the membership.
+pub struct Place(#[expect(dead_code, reason = "held for its drop")] Seat);
+
+impl<F: Future> Member<F> {
+    /// Polls the future as a task with `cancel` as its own cancel state.
+    ///
+    /// Panics of the future are answered as an error. In a cut frame the future is dropped: before the poll if it never
+    /// started or nothing inside it holds, else at the first suspension at which nothing does. The future has been
+    /// dropped when the answer is there.
+    ///
+    /// ```
+    /// use std::pin::pin;
+    /// use std::task::{Context, Poll, Waker};
+    /// use ramus_scope::{Member, ReasonKind, TaskCancel};
+    ///
+    /// let mut member = pin!(Member::refused(ReasonKind::Shutdown.into(), async { 1 }));
+    /// let cancel = TaskCancel::new();
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// let Poll::Ready(Err(error)) = member.as_mut().poll_task(&mut cx, &cancel) else { panic!() };
+    /// assert!(error.is_cancelled() && error.never_started());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If it is polled again after it answered.
+    pub fn poll_task(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        cancel: &TaskCancel,
+    ) -> Poll<Result<F::Output, JoinError>> {
+        let mut this = self.project();
+        let (seat, listing) = match this.standing {
+            Standing::Seated { seat, listing } => (&*seat, &*listing),
+            Standing::Away(reason) => {
+                let Some(reason) = reason.take() else { panic!("a member was polled after it ended") };
+                // Nothing of it was polled; a destructor that panics has nobody else to tell.
+                return Poll::Ready(Err(match inside::drop_caught(this.future) {
+                    Ok(()) => JoinError::cancelled(reason, false),
+                    Err(payload) => JoinError::isolated(panic_message(&*payload), payload),
+                }));
+            }
+        };
+        completions::switch(seat);
+        let failed = Cell::new(false);
+        // `poll_inside` may hand another waker to the inside, so the frame keeps the task's.
+        let waker = cx.waker();
+        let kind = Kind::Task { seat, cancel, listing, waker, failed: &failed };
+        let ended = raw::enter(kind, |frame| {
+            let cut = frame.is_cut();
+            let polled = if cut && (!listing.get().started || !frame.is_held()) {
+                Inside::Drop
+            } else {
+                Listing::start(listing);
+                inside::poll_inside(frame, waker, |cx| inside::poll_caught(this.future.as_mut(), cx))
+            };
+            let polled = match polled {
+                Inside::Pending if failed.get() => Inside::Drop,
+                Inside::Pending => {
+                    // Listed whole already: its table, which takes a lock to find, is not needed.
+                    if !listing.get().is_current(waker, true) || seat.state.load().is_cancelled() {
+                        seat.list(listing, waker, cancel.known_table().as_ref(), false);
+                    }
+                    // A cancel that came before the listing did not meet the entry.
+                    inside::settle(frame)
+                }
+                other => other,
+            };
+            if matches!(polled, Inside::Pending) {
+                return None;
+            }
+            let dropped = inside::drop_caught(this.future.as_mut());
+            Some(match (polled, dropped) {
+                (Inside::Ready(Ok(value)), Ok(())) => Ok(value),
+                (Inside::Ready(Err(payload)), _) | (_, Err(payload)) => Err(seat.panicked(payload)),
+                (_, Ok(())) if failed.get() => Err(JoinError::failed()),
+                (_, Ok(())) => Err(match cancel.reason() {
+                    Some(reason) => JoinError::cancelled(reason, listing.get().started),
+                    None => seat.cut(listing.get().started),
+                }),
+            })
+        });
+        match ended {
+            None => Poll::Pending,
+            Some(result) => {
+                seat.unlist(listing.replace(Listing::NONE));
+                drop(cancel.take_table());
+                Poll::Ready(result)
+            }
+        }
+    }
+
+    /// The member as a future, for an executor without task cells of its own.
+    ///
+    /// ```
+    /// # use ramus_scope::{Host, ScopeHandle};
+    /// # async fn example<H: Host>(scope: &ScopeHandle<H>) {
+    /// let Ok(member) = scope.member(async { 42 }) else { return };
+    /// match member.into_future().await {
+    ///     Ok(value) => println!("{value}"),
+    ///     Err(error) => eprintln!("{error}"),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the future inside and ends the membership.
+    pub fn into_future(self) -> MemberFuture<F> {
+        MemberFuture { member: self, cancel: Arc::new(TaskCancel::new()) }
+    }
+}
+
+pin_project! {
+    /// A [`Member`] as a future of its own. Made by [`Member::into_future`].
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct MemberFuture<F> {
+        #[pin]
+        member: Member<F>,
+        cancel: Arc<TaskCancel>,
+    }
+}
+
+impl<F> MemberFuture<F> {
+    /// The cancel state of this task alone. After a `cancel` the task must be woken.
+    ///
+    /// ```
+    /// use ramus_scope::{Member, ReasonKind};
+    ///
+    /// let future = Member::refused(ReasonKind::Shutdown.into(), async {}).into_future();
+    /// assert!(future.task_cancel().cancel("not needed"));
+    /// ```
+    pub fn task_cancel(&self) -> &Arc<TaskCancel> {
+        &self.cancel
+    }
+}
+
+impl<F: Future> Future for MemberFuture<F> {
+    type Output = Result<F::Output, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let answer = this.member.as_mut().poll_task(cx, this.cancel);
+        if answer.is_ready() {
+            this.member.end();
+        }
+        answer
+    }
+}
+
+/// A member without a future: a job on a thread of its own. Dropping it ends the membership.
+///
+/// ```
+/// # use ramus_scope::{Host, ScopeHandle};
+/// # fn example<H: Host>(scope: &ScopeHandle<H>) {
+/// if let Ok(membership) = scope.admit() {
+///     std::thread::spawn(move || {
+///         while !membership.is_cancelled() {
+///             // ... a round of work ...
+/// #           break;
+///         }
+///     }); // the scope waits until it is dropped
+/// }
+/// # }
+/// ```
+#[must_use = "dropping a membership ends it"]
+pub struct Membership {
+    listing: Listing,
+    seat: Seat,
+}
+
+impl Membership {
+    pub(crate) fn new(seat: Seat) -> Membership {
+        Membership { listing: Listing::NONE, seat }
+    }
+
+    /// Has `waker` woken when the scope is cancelled; at once if it is cancelled already.
+    ///
+    /// ```
+    /// # use std::task::Waker;
+    /// # use ramus_scope::{Host, ScopeHandle};
+    /// # fn example<H: Host>(scope: &ScopeHandle<H>, waker: Waker) {
+    /// if let Ok(mut membership) = scope.admit() {
+    ///     membership.listen(&waker);
+    /// }
+    /// # }
+    /// ```
+    pub fn listen(&mut self, waker: &Waker) {
+        let listing = Cell::new(self.listing);
+        self.seat.list(&listing, waker, None, true);
+        self.listing = listing.get();
+        if self.seat.state.load().is_cancelled() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Is the scope cancelled?
+    pub fn is_cancelled(&self) -> bool {
+        self.seat.is_cancelled()
+    }
+
+    /// Why the scope was cancelled.
+    pub fn reason(&self) -> Option<Reason> {
+        self.seat.reason()
+    }
+
+    /// Ends the membership of a job that panicked: its scope fails, and this error goes to the handle.
+    pub fn panicked(self, payload: Box<dyn std::any::Any + Send>) -> JoinError {
+        self.seat.panicked(payload)
+    }
+
+    /// Ends the membership of a job that was cut by its scope's cancel.
+    pub fn cut(self, started: bool) -> JoinError {
+        self.seat.cut(started)
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.seat.unlist(self.listing);
+    }
+}

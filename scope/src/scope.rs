@@ -1,0 +1,403 @@
+//! The future of a scope: body, drain, result.
+//!
+//! | phase | body | new members | ends by |
+//! |---|---|---|---|
+//! | `New` | not made | none | first poll |
+//! | `Body` | is polled | admitted, unless cancelled | the body's value, error, panic or drop |
+//! | `Draining` | gone | admitted while the count is not zero | the last member |
+//! | `Drained` | gone | refused | the answer, in the same poll |
+//! | `Cut` | gone | refused | being dropped by the frame around, or polled where nothing is cut |
+//! | `Done` | gone | refused | – |
+//!
+//! Precedence of what it answers: panic, then errors, then cancellation, then the value.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use pin_project_lite::pin_project;
+
+use crate::error::ScopeError;
+use crate::frame::{Frame, Kind, RowCell};
+use crate::host::Host;
+use crate::inside::{self, Inside};
+use crate::outcome::Outcome;
+use crate::raw;
+use crate::reason::{Reason, ReasonKind};
+use crate::sync::Arc;
+use crate::tree::{Node, Policy, drop_quietly};
+use crate::typed::Scope;
+use crate::{walk, watch};
+
+/// How a scope is opened, when the defaults of [`scope`] do not do.
+///
+/// ```
+/// # use std::time::Instant;
+/// let builder = ramus_scope::Builder::new().name("request").deadline(Instant::now());
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "a builder does nothing until `open`"]
+pub struct Builder {
+    name: Option<Cow<'static, str>>,
+    deadline: Option<Instant>,
+    policy: Policy,
+}
+
+impl Builder {
+    /// A nameless scope without a deadline that fails fast.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// Names the scope, for listings and reasons.
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Builder {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Cancels the scope at `deadline`. One that has passed cancels it at its first suspension.
+    pub fn deadline(mut self, deadline: Instant) -> Builder {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// A failing child does not cancel its siblings: a panic stays with its handle, an error of `spawn_try` is listed in
+    /// the scope's result.
+    pub fn isolate(mut self) -> Builder {
+        self.policy = Policy::Isolate;
+        self
+    }
+
+    /// Opens the scope. See [`scope`].
+    ///
+    /// ```
+    /// use ramus_scope::{Builder, Host, Scope, ScopeError};
+    ///
+    /// async fn run<H: Host>() -> Result<u32, ScopeError> {
+    ///     Builder::new().name("request").isolate().open(|_s: Scope<H>| async { Ok(42) }).await
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn open<H, E, F, Fut, T>(self, body: F) -> ScopeFuture<H, E, F, Fut, T>
+    where
+        H: Host,
+        E: Send + 'static,
+        F: FnOnce(Scope<H, E>) -> Fut,
+        Fut: Future,
+        Fut::Output: Outcome<E, Value = T>,
+    {
+        ScopeFuture {
+            open: Some((self, body)),
+            site: Location::caller(),
+            body: None,
+            value: None,
+            node: None,
+            row: RefCell::new(None),
+            phase: Phase::New,
+            polled: false,
+            unarmed: false,
+            _types: PhantomData,
+        }
+    }
+}
+
+/// Opens a scope, runs `body` in it, and waits until everything spawned into it has ended and been dropped.
+///
+/// The future answers with the body's value, or with an error: *all* errors of the body and of the children spawned with
+/// [`Scope::spawn_try`], or a cancel of the scope itself. A cancel from outside is not answered: the future is dropped
+/// with the code around it. The body may return a `Result` or nothing ([`Outcome`]).
+///
+/// ```
+/// use ramus_scope::{BoxError, Host, Scope, ScopeError, scope};
+///
+/// async fn fan_out<H: Host>() -> Result<(), ScopeError> {
+///     scope(|s: Scope<H>| async move {
+///         for n in 0..10 {
+///             let _ = s.spawn_try(async move { if n < 10 { Ok(n) } else { Err(BoxError::from("too many")) } });
+///         }
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
+///
+/// # Errors
+///
+/// [`ScopeError`] if something failed, or if the scope was cancelled by its handle or its deadline and that cut something.
+///
+/// # Panics
+///
+/// If the body or a child panicked: the first payload goes on here after everything was joined. If it is polled outside
+/// its host.
+///
+/// # Cancel safety
+///
+/// If the code around is cut, the scope is cancelled, drains, and then lets itself be dropped. If its future is simply
+/// dropped, its members are cancelled and adopted by the scope around, which waits for them.
+///
+/// See [`Host`] for an example.
+#[track_caller]
+pub fn scope<H, E, F, Fut, T>(body: F) -> ScopeFuture<H, E, F, Fut, T>
+where
+    H: Host,
+    E: Send + 'static,
+    F: FnOnce(Scope<H, E>) -> Fut,
+    Fut: Future,
+    Fut::Output: Outcome<E, Value = T>,
+{
+    Builder::new().open(body)
+}
+
+enum Phase {
+    New,
+    Body,
+    Draining,
+    Drained,
+    Cut(Option<Reason>),
+    Done,
+}
+
+pin_project! {
+    /// The future of a scope. Made by [`scope`] and [`Builder::open`].
+    #[must_use = "a scope does nothing unless it is polled"]
+    // `T` is a parameter, not a projection of `Fut`: the compiler cannot prove `Send` through a projection when `E` is a
+    // trait object.
+    pub struct ScopeFuture<H, E, F, Fut, T> {
+        open: Option<(Builder, F)>,
+        site: &'static Location<'static>,
+        #[pin]
+        body: Option<Fut>,
+        value: Option<T>,
+        node: Option<Arc<Node>>,
+        row: RowCell,
+        phase: Phase,
+        polled: bool,
+        // It has a deadline whose alarm is not set yet.
+        unarmed: bool,
+        _types: PhantomData<fn() -> (H, E)>,
+    }
+
+    impl<H, E, F, Fut, T> PinnedDrop for ScopeFuture<H, E, F, Fut, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            let Some(node) = this.node.take() else { return };
+            let in_body = matches!(this.phase, Phase::Body);
+            if in_body || matches!(this.phase, Phase::Draining) {
+                walk::cancel(&node, ReasonKind::Dropped.into());
+                let kind = Kind::Body { node: &node, row: this.row, waker: Waker::noop() };
+                if let Err(payload) = raw::enter(kind, |_| inside::drop_caught(this.body)) {
+                    node.keep_panic(payload);
+                }
+                node.be_adopted();
+                if in_body {
+                    node.close();
+                }
+                node.end_early();
+            }
+            let row = this.row.take();
+            drop(row);
+        }
+    }
+}
+
+impl<H, E, F, Fut, T> Future for ScopeFuture<H, E, F, Fut, T>
+where
+    H: Host,
+    E: Send + 'static,
+    F: FnOnce(Scope<H, E>) -> Fut,
+    Fut: Future,
+    Fut::Output: Outcome<E, Value = T>,
+{
+    type Output = Result<T, ScopeError<E>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if matches!(self.phase, Phase::New) {
+            self.as_mut().start(cx.waker());
+        }
+        if matches!(self.phase, Phase::Body) && self.as_mut().poll_body(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if matches!(self.phase, Phase::Draining) && self.as_mut().poll_drain(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.finish()
+    }
+}
+
+impl<H, E, F, Fut, T> ScopeFuture<H, E, F, Fut, T>
+where
+    H: Host,
+    E: Send + 'static,
+    F: FnOnce(Scope<H, E>) -> Fut,
+    Fut: Future,
+    Fut::Output: Outcome<E, Value = T>,
+{
+    /// Makes the node and the body.
+    fn start(self: Pin<&mut Self>, waker: &Waker) {
+        let mut this = self.project();
+        let Some(host) = H::current() else {
+            panic!("a scope was polled outside a runtime: poll it inside `block_on` or a spawned task");
+        };
+        let Some((builder, body)) = this.open.take() else { unreachable!("`New` has its body") };
+        let (parent, shielded) = match raw::current(|frame| frame.and_then(Frame::scope)) {
+            Some((parent, shielded)) => (Some(parent), shielded),
+            None => (None, false),
+        };
+        let Builder { name, deadline, policy } = builder;
+        let node = Node::new(parent, shielded, || Box::new(host.clone()), policy, name, deadline, this.site);
+        *this.unarmed = deadline.is_some();
+        let kind = Kind::Body { node: &node, row: this.row, waker };
+        let made = raw::enter(kind, |_| {
+            let scope = Scope::new(Arc::clone(&node), host);
+            catch_unwind(AssertUnwindSafe(|| body(scope)))
+        });
+        match made {
+            Ok(body) => {
+                this.body.set(Some(body));
+                *this.phase = Phase::Body;
+            }
+            Err(payload) => {
+                node.body_panicked(payload);
+                node.close();
+                *this.phase = Phase::Draining;
+            }
+        }
+        *this.node = Some(node);
+    }
+
+    /// Ready when the body is gone and the scope is closed.
+    fn poll_body(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let waker = cx.waker();
+        let Some(node) = &*this.node else { unreachable!("made by `start`") };
+        let gone = raw::enter(Kind::Body { node, row: this.row, waker }, |frame| {
+            frame.polled();
+            let inside = if *this.polled && frame.is_cut() && !frame.is_held() {
+                Inside::Drop
+            } else {
+                *this.polled = true;
+                inside::poll_inside(frame, waker, |cx| inside::poll_caught(this.body.as_mut(), cx))
+            };
+            let inside = match inside {
+                Inside::Pending => {
+                    frame.place();
+                    inside::settle(frame)
+                }
+                other => other,
+            };
+            if matches!(inside, Inside::Pending) {
+                return false;
+            }
+            let dropped = inside::drop_caught(this.body.as_mut());
+            match inside {
+                Inside::Ready(Ok(outcome)) => match outcome.into_result() {
+                    Ok(value) => *this.value = Some(value),
+                    Err(error) => {
+                        node.fail(error);
+                        walk::cancel(node, ReasonKind::BodyFailed.into());
+                    }
+                },
+                Inside::Ready(Err(payload)) => node.body_panicked(payload),
+                Inside::Drop => node.state.mark_cut(),
+                Inside::Pending => unreachable!("returned above"),
+            }
+            if let Err(payload) = dropped {
+                node.body_panicked(payload);
+            }
+            true
+        });
+        if gone {
+            *this.phase = if node.close_own() { Phase::Drained } else { Phase::Draining };
+            Poll::Ready(())
+        } else {
+            if mem::take(this.unarmed) {
+                node.arm_deadline();
+            }
+            poll_watchers(node, cx);
+            Poll::Pending
+        }
+    }
+
+    /// Ready when the last member has ended.
+    fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let waker = cx.waker();
+        let Some(node) = &*this.node else { unreachable!("made by `start`") };
+        if node.is_drained() {
+            return Poll::Ready(());
+        }
+        raw::enter(Kind::Body { node, row: this.row, waker }, |frame| {
+            frame.polled();
+            frame.place();
+        });
+        if mem::take(this.unarmed) {
+            node.arm_deadline();
+        }
+        poll_watchers(node, cx);
+        if node.poll_drained(waker) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// The answer, after everything has ended.
+    fn finish(self: Pin<&mut Self>) -> Poll<Result<T, ScopeError<E>>> {
+        let this = self.project();
+        let outside_cut = raw::current(|frame| frame.is_some_and(Frame::is_cut));
+        if let Phase::Cut(reason) = this.phase {
+            if outside_cut {
+                return Poll::Pending;
+            }
+            let reason = reason.take();
+            *this.phase = Phase::Done;
+            return Poll::Ready(Err(ScopeError::new(Vec::new(), reason)));
+        }
+        let Some(node) = this.node.take() else { panic!("a scope was polled after it ended") };
+        let row = this.row.take();
+        drop(row);
+        let was_cut = node.state.load().was_cut();
+        let ended = node.end();
+        *this.phase = Phase::Done;
+        let value = this.value.take();
+        if let Some(payload) = ended.panic {
+            drop_quietly((value, ended.failures));
+            resume_unwind(payload);
+        }
+        if let Some(failures) = ended.failures {
+            let failures = failures.downcast::<Vec<E>>().map_or_else(|_| Vec::new(), |failures| *failures);
+            return Poll::Ready(Err(ScopeError::new(failures, ended.reason)));
+        }
+        match value {
+            Some(value) if !was_cut => Poll::Ready(Ok(value)),
+            // The cancel came from outside, or from both sides: the code after this scope must not run.
+            _ if outside_cut => {
+                *this.phase = Phase::Cut(ended.reason);
+                Poll::Pending
+            }
+            _ => Poll::Ready(Err(ScopeError::new(Vec::new(), ended.reason))),
+        }
+    }
+}
+
+fn poll_watchers(node: &Arc<Node>, cx: &mut Context<'_>) {
+    if !node.state.load().is_watched() {
+        return;
+    }
+    let mut watchers = mem::take(&mut node.links.lock().watchers);
+    match catch_unwind(AssertUnwindSafe(|| watch::poll(&mut watchers, cx))) {
+        Ok(graces) => {
+            node.links.lock().watchers.append(&mut watchers);
+            for grace in graces {
+                node.stop(grace, node.site);
+            }
+        }
+        // A signal belongs to the body, and so does its panic. The other signals have nothing to stop any more.
+        Err(payload) => {
+            node.body_panicked(payload);
+            drop_quietly(watchers);
+        }
+    }
+}

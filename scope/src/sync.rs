@@ -1,0 +1,43 @@
+//! All that this crate may use of concurrency, in two backends: the real one and loom's.
+
+#[cfg(not(ramus_loom))]
+mod backend {
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, Ordering};
+    pub(crate) use parking_lot::Mutex;
+
+    macro_rules! local {
+        (static $name:ident: $type:ty = $init:expr) => {
+            std::thread_local! { static $name: $type = const { $init } }
+        };
+    }
+    pub(crate) use local;
+}
+
+#[cfg(ramus_loom)]
+mod backend {
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, Ordering};
+
+    /// loom's mutex in the shape of `parking_lot`'s: without poisoning.
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Mutex<T> {
+            Mutex(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+
+    macro_rules! local {
+        (static $name:ident: $type:ty = $init:expr) => {
+            loom::thread_local! { static $name: $type = $init }
+        };
+    }
+    pub(crate) use local;
+}
+
+pub(crate) use backend::*;
+pub(crate) use std::sync::Arc;

@@ -1,0 +1,311 @@
+//! The boundaries inside one task: a table of rows, made at the task's first boundary, its rows reused.
+//!
+//! A frame that is cut must know whether a boundary inside it still holds back its drop, and a cancel must reach the
+//! boundaries to get them polled (a combinator such as `FuturesUnordered` polls only what was woken). So each open
+//! boundary has a row: its parent row, how many of its children hold, and the waker of its own last poll.
+//!
+//! 1. A row *holds* if it holds by itself (an open scope, an unspent shield, an open `run_until_cancelled`) or if one of
+//!    its children holds. `holders` counts the children that hold; it changes on the way up only until a row whose own
+//!    holding does not change.
+//! 2. A row is *asked* when a cancel woke it, and no longer once it was polled. An asked row that the frame came to rest
+//!    without polling is kept but not polled any more: it stops holding ([`Table::abandon`]). A walk marks its rows first
+//!    and wakes them later; a poll that began in between cannot tell, so it abandons nothing and is repeated once the walk
+//!    has woken all (`walks`, `missed`).
+//! 3. Row [`BASE`] is the task itself. Rows of dropped boundaries leave their children to their parent.
+//! 4. A shield inside a spent one is spent too, unless a scope stands between them.
+//!
+//! Locks: never two tables, never a node's links and a table at once. No waker is cloned, called or dropped under the
+//! lock: a walk takes it out of the row, whose next poll brings a new one.
+
+mod rows;
+
+use std::task::Waker;
+use std::time::Duration;
+
+use self::rows::Rows;
+pub(crate) use self::rows::{BASE, BASE_ROW, Boundary, RowId};
+use crate::host::AnyAlarm;
+use crate::sync::{Arc, Mutex};
+use crate::tree::Node;
+
+/// What a walk found below a row.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) scopes: Vec<Arc<Node>>,
+    pub(crate) wakers: Vec<Waker>,
+    /// Shields whose budget starts now.
+    pub(crate) shields: Vec<(RowId, Duration)>,
+    /// Shields that the walk did not go into.
+    pub(crate) below: Vec<RowId>,
+    /// Rows were marked as asked: the walk owes [`Table::asked`] after it has woken them.
+    pub(crate) asking: bool,
+}
+
+/// How far a walk goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// A cancel: stops at unspent shields and starts their budgets.
+    ToShields,
+    /// A soft stop: goes through shields.
+    Through,
+}
+
+/// One line of a listing of the rows.
+pub(crate) enum Listed {
+    Scope(Arc<Node>),
+    Shield { armed: bool, spent: bool },
+    Catch,
+    Timeout,
+}
+
+pub(crate) struct Table {
+    /// The scope of the task, or the outermost scope where there is no task.
+    pub(crate) scope: Arc<Node>,
+    /// There is no task: it was made by a boundary with no frame around it.
+    pub(crate) is_outside: bool,
+    rows: Mutex<Rows>,
+}
+
+impl Table {
+    pub(crate) fn new(scope: Arc<Node>, is_outside: bool) -> Arc<Table> {
+        Arc::new(Table { scope, is_outside, rows: Mutex::new(Rows::new()) })
+    }
+
+    /// A new row below `parent`.
+    pub(crate) fn insert(&self, parent: u32, boundary: Boundary, waker: Waker) -> RowId {
+        self.rows.lock().insert(parent, boundary, waker)
+    }
+
+    /// The boundary is polled again: it is not asked any more, holds again if it was taken for abandoned, and is woken by
+    /// `waker` from now on. Returns whether `parent` is its parent row.
+    pub(crate) fn polled(&self, id: RowId, parent: u32, waker: &Waker) -> bool {
+        let mut rows = self.rows.lock();
+        if !rows.get(id.key).waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            drop(rows);
+            let newer = waker.clone();
+            rows = self.rows.lock();
+            let older = rows.get_mut(id.key).waker.replace(newer);
+            if older.is_some() {
+                drop(rows);
+                drop(older);
+                rows = self.rows.lock();
+            }
+        }
+        rows.unask(id.key);
+        let row = rows.get(id.key);
+        let (same, own) = (row.parent == parent, row.boundary.holds_by_itself());
+        if row.own != own {
+            rows.set_own(id.key, own);
+        }
+        same
+    }
+
+    /// Takes the waker of the last poll of a boundary; whoever takes it wakes it.
+    pub(crate) fn take_waker(&self, id: RowId) -> Option<Waker> {
+        let mut rows = self.rows.lock();
+        if rows.is(id) { rows.get_mut(id.key).waker.take() } else { None }
+    }
+
+    pub(crate) fn remove(&self, id: RowId) {
+        let row = self.rows.lock().remove(id.key);
+        drop(row);
+    }
+
+    /// Does a boundary inside the frame of row `key` hold back its drop?
+    pub(crate) fn is_held(&self, key: u32) -> bool {
+        self.rows.lock().get(key).holders > 0
+    }
+
+    /// A poll of a cut frame begins; returns its epoch for [`abandon`](Table::abandon). `None`: a walk is waking what is
+    /// inside, and wakes `waker` when it is through, so that the frame is polled again.
+    pub(crate) fn begin_cut_poll(&self, waker: &Waker) -> Option<u32> {
+        let mut spare = None;
+        loop {
+            let mut rows = self.rows.lock();
+            if rows.walks == 0 {
+                rows.epoch = rows.epoch.wrapping_add(1);
+                let epoch = rows.epoch;
+                drop(rows);
+                drop(spare);
+                return Some(epoch);
+            }
+            if let Some(waker) = spare.take() {
+                rows.missed.push(waker);
+                return None;
+            }
+            drop(rows);
+            spare = Some(waker.clone());
+        }
+    }
+
+    /// A walk has woken the rows that it had marked as asked. Returns whom to wake when it was the last one under way.
+    pub(crate) fn asked(&self) -> Vec<Waker> {
+        let mut rows = self.rows.lock();
+        rows.walks -= 1;
+        if rows.walks == 0 { std::mem::take(&mut rows.missed) } else { Vec::new() }
+    }
+
+    /// The frame of row `key` came to rest after the poll of `epoch`: boundaries inside it that were asked before that poll
+    /// and not polled do not hold any more.
+    pub(crate) fn abandon(&self, key: u32, epoch: u32) {
+        let mut rows = self.rows.lock();
+        if rows.asked == 0 {
+            return;
+        }
+        let mut at = rows.walk_next(key, key, true);
+        while let Some(row) = at {
+            if rows.get(row).asked.is_some_and(|asked| epoch.wrapping_sub(asked) as i32 > 0) {
+                rows.unask(row);
+                if rows.get(row).own {
+                    rows.set_own(row, false);
+                }
+            }
+            at = rows.walk_next(key, row, true);
+        }
+    }
+
+    /// Finds what a request at row `key` reaches inside the task, and marks it as asked.
+    pub(crate) fn reach(&self, id: RowId, reach: Reach, found: &mut Found) {
+        let mut rows = self.rows.lock();
+        // A row that has gone since it was found has left what was below it to a row that is above, or it was empty.
+        if !rows.is(id) {
+            return;
+        }
+        let key = id.key;
+        let mut at = Some(key);
+        while let Some(row) = at {
+            if reach == Reach::ToShields && row != key {
+                rows.ask(row);
+                found.asking = true;
+            }
+            let entry = rows.get_mut(row);
+            let mut descend = true;
+            if reach == Reach::ToShields {
+                found.wakers.extend(entry.waker.take());
+            }
+            if row != key {
+                let id = RowId { key: row, serial: entry.serial };
+                match &mut entry.boundary {
+                    Boundary::Scope(node) => {
+                        found.scopes.push(Arc::clone(node));
+                        descend = false;
+                    }
+                    Boundary::Shield { budget, armed, spent: false, .. } if reach == Reach::ToShields => {
+                        descend = false;
+                        found.below.push(id);
+                        if !std::mem::replace(armed, true) {
+                            found.shields.extend(budget.map(|budget| (id, budget)));
+                        }
+                    }
+                    Boundary::Base | Boundary::Shield { .. } | Boundary::Catch | Boundary::CutOn => {}
+                }
+            }
+            at = rows.walk_next(key, row, descend);
+        }
+        if found.asking {
+            rows.walks += 1;
+        }
+    }
+
+    /// Keeps the alarm of an armed shield; gives it back if the shield is gone.
+    pub(crate) fn keep_alarm(&self, id: RowId, alarm: AnyAlarm) -> Option<AnyAlarm> {
+        let mut rows = self.rows.lock();
+        if !rows.is(id) {
+            return Some(alarm);
+        }
+        match &mut rows.get_mut(id.key).boundary {
+            Boundary::Shield { alarm: kept, spent: false, .. } => kept.replace(alarm),
+            _ => Some(alarm),
+        }
+    }
+
+    /// The budget of a shield is used up, and with it that of the shields inside it (D8): the smallest budget counts.
+    /// Returns the scopes that were opened under them; `None` if the shield is gone, or was spent before.
+    pub(crate) fn spend(&self, id: RowId) -> Option<Vec<Arc<Node>>> {
+        let mut rows = self.rows.lock();
+        if !rows.is(id) || !matches!(rows.get(id.key).boundary, Boundary::Shield { spent: false, .. }) {
+            return None;
+        }
+        let mut scopes = Vec::new();
+        let mut at = Some(id.key);
+        while let Some(row) = at {
+            let mut descend = true;
+            match &mut rows.get_mut(row).boundary {
+                Boundary::Shield { spent, .. } => {
+                    *spent = true;
+                    rows.set_own(row, false);
+                }
+                Boundary::Scope(node) => {
+                    scopes.push(Arc::clone(node));
+                    descend = false;
+                }
+                Boundary::Base | Boundary::Catch | Boundary::CutOn => {}
+            }
+            at = rows.walk_next(id.key, row, descend);
+        }
+        Some(scopes)
+    }
+
+    /// Is the shield's budget used up?
+    pub(crate) fn is_spent(&self, id: RowId) -> bool {
+        matches!(self.rows.lock().get(id.key).boundary, Boundary::Shield { spent: true, .. })
+    }
+
+    /// A cancel from outside reaches the shield: its budget, unless it has none or runs already.
+    pub(crate) fn arm(&self, id: RowId) -> Option<Duration> {
+        match &mut self.rows.lock().get_mut(id.key).boundary {
+            Boundary::Shield { budget, armed, spent: false, .. } => {
+                let first = !std::mem::replace(armed, true);
+                budget.filter(|_| first)
+            }
+            _ => None,
+        }
+    }
+
+    /// Lists the rows below `key`, not those inside scopes, each with its depth.
+    pub(crate) fn list(&self, id: RowId, out: &mut Vec<(usize, Listed)>) {
+        let rows = self.rows.lock();
+        if !rows.is(id) {
+            return;
+        }
+        let key = id.key;
+        let depth = |mut row: u32| {
+            let mut depth = 0;
+            while row != key {
+                depth += 1;
+                row = rows.get(row).parent;
+            }
+            depth
+        };
+        let mut at = rows.walk_next(key, key, true);
+        while let Some(row) = at {
+            let (listed, descend) = match &rows.get(row).boundary {
+                Boundary::Base => unreachable!("the base row is below no row"),
+                Boundary::Scope(node) => (Listed::Scope(Arc::clone(node)), false),
+                Boundary::Shield { armed, spent, .. } => (Listed::Shield { armed: *armed, spent: *spent }, true),
+                Boundary::Catch => (Listed::Catch, true),
+                Boundary::CutOn => (Listed::Timeout, true),
+            };
+            out.push((depth(row), listed));
+            at = rows.walk_next(key, row, descend);
+        }
+    }
+}
+
+/// A boundary's own row; dropping it removes the row.
+pub(crate) struct RowRef {
+    pub(crate) table: Arc<Table>,
+    pub(crate) id: RowId,
+}
+
+impl RowRef {
+    pub(crate) fn key(&self) -> u32 {
+        self.id.key
+    }
+}
+
+impl Drop for RowRef {
+    fn drop(&mut self) {
+        self.table.remove(self.id);
+    }
+}

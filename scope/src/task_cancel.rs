@@ -1,0 +1,118 @@
+//! The cancel of one task, apart from its scope's: what its handle writes and its frame reads.
+
+use crate::raw::Late;
+use crate::reason::Reason;
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::table::{BASE_ROW, Table};
+use crate::walk;
+
+/// A task's own cancel request, and where its boundaries are found.
+///
+/// It lives in the header of the task, beside the future and not in it, because a handle on another thread writes it
+/// while the task is polled. One word: the rest is allocated with the first request, or with the task's first boundary.
+///
+/// ```
+/// use ramus_scope::TaskCancel;
+///
+/// let cancel = TaskCancel::new();
+/// assert!(cancel.cancel("not needed any more"));
+/// assert!(!cancel.cancel("too late"), "the first reason stays");
+/// assert_eq!(cancel.reason().unwrap().message(), Some("not needed any more"));
+/// ```
+pub struct TaskCancel(Late<Known>);
+
+struct Known {
+    cancelled: AtomicBool,
+    found: Mutex<Found>,
+}
+
+impl Default for Known {
+    fn default() -> Known {
+        Known { cancelled: AtomicBool::new(false), found: Mutex::new(Found { reason: None, table: None }) }
+    }
+}
+
+struct Found {
+    reason: Option<Reason>,
+    table: Option<Arc<Table>>,
+}
+
+impl TaskCancel {
+    /// Nothing is requested.
+    pub fn new() -> TaskCancel {
+        TaskCancel(Late::new())
+    }
+
+    /// Requests the cancel and marks the scopes inside the task. The caller must wake the task afterwards. `false`: it was
+    /// requested before, and the first reason stays.
+    #[track_caller]
+    pub fn cancel(&self, reason: impl Into<Reason>) -> bool {
+        let reason = reason.into().at(std::panic::Location::caller(), None);
+        let known = self.0.get_or_make();
+        let table = {
+            let mut found = known.found.lock();
+            if found.reason.is_some() {
+                return false;
+            }
+            found.reason = Some(reason.clone());
+            // Ordering: [task_cancel:S1] Release: pairs with L1; what the canceller wrote before is visible to the task
+            // that observes the cancel.
+            known.cancelled.store(true, Ordering::Release);
+            found.table.clone()
+        };
+        if let Some(table) = table {
+            walk::cancel_inside(&table, BASE_ROW, &reason.inherited());
+        }
+        true
+    }
+
+    /// Was a cancel of this task alone requested?
+    pub fn is_cancelled(&self) -> bool {
+        // Ordering: [task_cancel:L1] Acquire: pairs with the Release of S1.
+        self.0.get().is_some_and(|known| known.cancelled.load(Ordering::Acquire))
+    }
+
+    /// The reason of the request.
+    pub fn reason(&self) -> Option<Reason> {
+        self.0.get().and_then(|known| known.found.lock().reason.clone())
+    }
+
+    /// The table of the task's boundaries, made on first use.
+    pub(crate) fn table(&self, make: impl FnOnce() -> Arc<Table>) -> Arc<Table> {
+        if let Some(table) = self.known_table() {
+            return table;
+        }
+        // Only the poll of the task makes it, so nobody else makes one meanwhile.
+        let table = make();
+        self.0.get_or_make().found.lock().table = Some(Arc::clone(&table));
+        table
+    }
+
+    /// The table, if the task has one.
+    pub(crate) fn known_table(&self) -> Option<Arc<Table>> {
+        self.0.get().and_then(|known| known.found.lock().table.clone())
+    }
+
+    /// Is `table` the one of this task?
+    pub(crate) fn has_table(&self, table: &Arc<Table>) -> bool {
+        let is_it = |known: &Arc<Table>| Arc::ptr_eq(known, table);
+        self.0.get().is_some_and(|known| known.found.lock().table.as_ref().is_some_and(is_it))
+    }
+
+    /// The task has ended: its table goes.
+    pub(crate) fn take_table(&self) -> Option<Arc<Table>> {
+        self.0.get().and_then(|known| known.found.lock().table.take())
+    }
+}
+
+impl Default for TaskCancel {
+    fn default() -> TaskCancel {
+        TaskCancel::new()
+    }
+}
+
+impl std::fmt::Debug for TaskCancel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TaskCancel").field("reason", &self.reason()).finish()
+    }
+}

@@ -1,0 +1,376 @@
+//! A node of the scope tree: what a scope is to its members, its parent and whoever holds a handle.
+//!
+//! ```text
+//!   node ── members ── (task's table) ── rows ── node      scopes opened by a member
+//!        ── home    ── (table, row)   ── rows ── node      scopes opened by the scope's own body
+//!        ── adopted ── node                                 scopes whose future was dropped half-way (D28)
+//! ```
+//!
+//! Invariants:
+//!
+//! 1. A node points to its parent with a counted reference; downwards it is found through members, home and adoption. So
+//!    a subtree keeps its ancestors, and dropping a leaf may free a whole chain: `Drop` walks it, it does not recurse.
+//! 2. `CANCEL` is set under `links`, in the critical section that takes the members. A member that lists itself later
+//!    sees the bit under the same lock.
+//! 3. Lock order: one node's links, or one table, never two of them at once.
+//! 4. No waker and no destructor of a user runs under `links`: they are taken out, the lock is released, then they run.
+//! 5. The count owns one strong reference, given back by whoever drains it (`raw`).
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::panic::Location;
+use std::task::Waker;
+use std::time::Instant;
+
+use slab::Slab;
+
+use crate::count::Count;
+use crate::host::{AnyAlarm, AnyHost};
+use crate::member::Listing;
+use crate::raw;
+use crate::reason::{Reason, ReasonKind};
+use crate::state::State;
+use crate::sync::{Arc, Mutex};
+use crate::table::{RowId, Table};
+use crate::walk;
+use crate::watch::Watcher;
+
+/// What a failing child does to its siblings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Policy {
+    /// They are cancelled.
+    #[default]
+    FailFast,
+    /// They go on; the failure stays with its handle and is listed at the end.
+    Isolate,
+}
+
+/// A suspended member, or a job that wants to hear of a cancel.
+pub(crate) struct Listed {
+    /// `None` while a listing of the tree clones it, outside the lock (`listing`).
+    pub(crate) waker: Option<Waker>,
+    pub(crate) table: Option<Arc<Table>>,
+    pub(crate) is_job: bool,
+}
+
+/// Where a drained scope that was dropped half-way is counted.
+pub(crate) struct Adopter {
+    pub(crate) node: Arc<Node>,
+    pub(crate) key: usize,
+}
+
+/// A deadline; its alarm is set when the scope first suspends, so a scope that does not costs no timer.
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    pub(crate) alarm: Option<AnyAlarm>,
+}
+
+#[derive(Default)]
+pub(crate) struct Links {
+    pub(crate) members: Slab<Listed>,
+    /// A listing of the tree has taken wakers out to clone them.
+    pub(crate) is_lending: bool,
+    pub(crate) adopted: Slab<Arc<Node>>,
+    pub(crate) home: Option<(Arc<Table>, RowId)>,
+    /// Whoever waits in `cancelled()`, `stopping()`.
+    pub(crate) waiters: BTreeMap<u64, Waker>,
+    pub(crate) next_waiter: u64,
+    /// The task in the scope's exit.
+    pub(crate) joiner: Option<Waker>,
+    pub(crate) drained: bool,
+    pub(crate) adopter: Option<Adopter>,
+    pub(crate) reason: Option<Reason>,
+    /// Reasons of later cancels, a few of them.
+    pub(crate) later: Vec<Reason>,
+    pub(crate) deadline: Option<Deadline>,
+    /// Alarms of `stop(grace)`.
+    pub(crate) graces: Vec<AnyAlarm>,
+    /// A `Vec<E>` of the scope's error type.
+    pub(crate) failures: Option<Box<dyn Any + Send>>,
+    pub(crate) panic: Option<Box<dyn Any + Send>>,
+    pub(crate) watchers: Vec<Watcher>,
+    pub(crate) ended: bool,
+}
+
+pub(crate) struct Node {
+    pub(crate) state: State,
+    pub(crate) policy: Policy,
+    pub(crate) parent: Option<Arc<Node>>,
+    host: Option<Box<dyn AnyHost>>,
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) site: &'static Location<'static>,
+    pub(crate) links: Mutex<Links>,
+    pub(crate) count: Count,
+}
+
+/// How many reasons after the first one are kept.
+const LATER_REASONS: usize = 4;
+
+impl Node {
+    /// A new node; `host` is asked for where there is no parent to borrow the timer half from.
+    pub(crate) fn new(
+        parent: Option<Arc<Node>>,
+        shielded: bool,
+        host: impl FnOnce() -> Box<dyn AnyHost>,
+        policy: Policy,
+        name: Option<Cow<'static, str>>,
+        deadline: Option<Instant>,
+        site: &'static Location<'static>,
+    ) -> Arc<Node> {
+        let host = parent.is_none().then(host);
+        let stopping = parent.as_ref().is_some_and(|parent| parent.state.load().is_stopping());
+        let node = Arc::new(Node {
+            state: State::new(shielded, stopping),
+            policy,
+            parent,
+            host,
+            name,
+            site,
+            links: Mutex::new(Links { deadline: deadline.map(|at| Deadline { at, alarm: None }), ..Links::default() }),
+            count: Count::new(),
+        });
+        raw::count_ref(&node);
+        node
+    }
+
+    /// Cancelled here, or above without a shield in between (D32: a cancel above may still be on its way down).
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.up(|node| {
+            let state = node.state.load();
+            state.is_cancelled().then_some(true).or(state.is_shielded().then_some(false))
+        })
+        .unwrap_or(false)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.up(|node| node.state.load().is_stopping().then_some(())).is_some() || self.is_cancelled()
+    }
+
+    /// The first answer on the way from here to the root.
+    fn up<T>(&self, mut ask: impl FnMut(&Node) -> Option<T>) -> Option<T> {
+        let mut node = self;
+        loop {
+            if let Some(answer) = ask(node) {
+                return Some(answer);
+            }
+            node = node.parent.as_deref()?;
+        }
+    }
+
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.links.lock().reason.clone()
+    }
+
+    /// Keeps the first reason, and a few later ones.
+    pub(crate) fn keep_reason(links: &mut Links, reason: Reason) {
+        if links.reason.is_none() {
+            links.reason = Some(reason);
+        } else if links.later.len() < LATER_REASONS {
+            links.later.push(reason);
+        }
+    }
+
+    /// The earliest deadline that holds here: the scope's own and those above it, up to a shield.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let mut earliest: Option<Instant> = None;
+        let _: Option<()> = self.up(|node| {
+            let own = node.links.lock().deadline.as_ref().map(|deadline| deadline.at);
+            earliest = earliest.into_iter().chain(own).min();
+            node.state.load().is_shielded().then_some(())
+        });
+        earliest
+    }
+
+    /// The timer half of the host, kept by the root.
+    pub(crate) fn host(&self) -> Option<&dyn AnyHost> {
+        let mut node = self;
+        loop {
+            if let Some(host) = &node.host {
+                return Some(&**host);
+            }
+            node = node.parent.as_deref()?;
+        }
+    }
+
+    pub(crate) fn live(&self) -> u64 {
+        self.count.live()
+    }
+
+    /// The body has ended.
+    pub(crate) fn close(self: &Arc<Node>) {
+        if let Some(drained) = raw::close(self) {
+            drain(drained);
+        }
+    }
+
+    /// The body has ended, and its future asks: `true` if nobody was left, so that there is nothing to wait for and nobody to
+    /// tell.
+    pub(crate) fn close_own(self: &Arc<Node>) -> bool {
+        raw::close(self).is_some()
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        self.links.lock().drained
+    }
+
+    /// Is it drained? If not, `waker` is woken when it is.
+    pub(crate) fn poll_drained(&self, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let mut links = self.links.lock();
+        let drained = links.drained;
+        let older = if drained { Some(waker) } else { links.joiner.replace(waker) };
+        drop(links);
+        drop(older);
+        drained
+    }
+
+    /// The scope's own row has been made.
+    pub(crate) fn settle_at(&self, table: Arc<Table>, id: RowId) {
+        let older = self.links.lock().home.replace((table, id));
+        drop(older);
+    }
+
+    /// Lists a suspended member, or refreshes its entry. Safe to call for a member that is listed.
+    pub(crate) fn list(&self, listing: &Cell<Listing>, waker: &Waker, table: Option<&Arc<Table>>, is_job: bool) {
+        let known = listing.get();
+        if known.is_current(waker, table.is_some()) && !(known.before_cancel() && self.state.load().is_cancelled()) {
+            return;
+        }
+        let entry = Listed { waker: Some(waker.clone()), table: table.cloned(), is_job };
+        let mut links = self.links.lock();
+        let cancelled = self.state.load().is_cancelled();
+        let older = match known.key(cancelled) {
+            Some(key) => {
+                let slot = &mut links.members[key];
+                let table = entry.table.or_else(|| slot.table.take());
+                Some(std::mem::replace(slot, Listed { table, ..entry }))
+            }
+            None => {
+                let key = links.members.insert(entry);
+                listing.set(known.at(key, cancelled));
+                None
+            }
+        };
+        listing.set(listing.get().with(waker, table.is_some()));
+        drop(links);
+        drop(older);
+    }
+
+    /// Takes a member off the list.
+    pub(crate) fn unlist(&self, listing: Listing) {
+        if !listing.is_listed() {
+            return;
+        }
+        let mut links = self.links.lock();
+        let cancelled = self.state.load().is_cancelled();
+        let entry = listing.key(cancelled).map(|key| links.members.remove(key));
+        drop(links);
+        drop(entry);
+    }
+
+    /// An error of the body or a child.
+    pub(crate) fn fail<E: Send + 'static>(&self, error: E) {
+        let mut links = self.links.lock();
+        let failures = links.failures.get_or_insert_with(|| Box::new(Vec::<E>::new()));
+        let foreign = match failures.downcast_mut::<Vec<E>>() {
+            Some(failures) => {
+                failures.push(error);
+                None
+            }
+            None => Some(error),
+        };
+        drop(links);
+        debug_assert!(foreign.is_none(), "a scope has one error type");
+    }
+
+    /// The panic of the body or a child: the first payload is kept for the scope's exit, later ones are dropped (the panic
+    /// hook has reported them).
+    pub(crate) fn keep_panic(&self, payload: Box<dyn Any + Send>) {
+        let mut links = self.links.lock();
+        let surplus = if links.panic.is_none() {
+            links.panic = Some(payload);
+            None
+        } else {
+            Some(payload)
+        };
+        drop(links);
+        drop_quietly(surplus);
+    }
+
+    /// Finds the nearest enclosing scope that still admits, and lets it wait for this one (D28).
+    pub(crate) fn be_adopted(self: &Arc<Node>) {
+        let mut above = self.parent.clone();
+        while let Some(node) = above {
+            if node.count.admit(1) {
+                let key = node.links.lock().adopted.insert(Arc::clone(self));
+                let adopter = Adopter { node, key };
+                let mut links = self.links.lock();
+                if !links.drained {
+                    links.adopter = Some(adopter);
+                    return;
+                }
+                let panic = links.panic.take();
+                drop(links);
+                if let Some(drained) = adopter.tell(panic) {
+                    drain(drained);
+                }
+                return;
+            }
+            above = node.parent.clone();
+        }
+    }
+}
+
+impl Adopter {
+    /// The adopted scope has drained. Nobody is left to resume its panic: it becomes the adopter's, as a child's would.
+    /// `Some`: the adopter has drained with it.
+    fn tell(self, panic: Option<Box<dyn Any + Send>>) -> Option<Arc<Node>> {
+        if let Some(payload) = panic {
+            match self.node.policy {
+                Policy::FailFast => {
+                    self.node.keep_panic(payload);
+                    walk::cancel(&self.node, ReasonKind::SiblingFailed.into());
+                }
+                // There is no handle that it could stay with; the panic hook has reported it.
+                Policy::Isolate => drop_quietly(payload),
+            }
+        }
+        let entry = self.node.links.lock().adopted.try_remove(self.key);
+        drop(entry);
+        raw::complete(&self.node, 1)
+    }
+}
+
+/// Tells who waits for a drained scope. An adopted scope's drain may drain its adopter: a loop, not a recursion.
+pub(crate) fn drain(mut node: Arc<Node>) {
+    loop {
+        let mut links = node.links.lock();
+        links.drained = true;
+        let joiner = links.joiner.take();
+        let adopter = links.adopter.take();
+        let panic = if adopter.is_some() { links.panic.take() } else { None };
+        drop(links);
+        walk::wake(joiner);
+        let Some(drained) = adopter.and_then(|adopter| adopter.tell(panic)) else { return };
+        node = drained;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut next = self.parent.take();
+        while let Some(parent) = next {
+            next = Arc::into_inner(parent).and_then(|mut parent| parent.parent.take());
+        }
+    }
+}
+
+/// Drops what may panic while it drops: a panic's payload. Its own panic has nowhere to go.
+pub(crate) fn drop_quietly<T>(value: T) {
+    if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value))) {
+        // A payload whose drop panics again and again is leaked.
+        std::mem::forget(payload);
+    }
+}

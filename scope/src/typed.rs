@@ -1,0 +1,141 @@
+//! The handle that knows the error type of its scope, and the children whose errors fail it.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::error::BoxError;
+use crate::frame;
+use crate::handle::ScopeHandle;
+use crate::host::Host;
+use crate::reason::ReasonKind;
+use crate::scope::Builder;
+use crate::sync::Arc;
+use crate::tree::{Node, Policy};
+use crate::walk;
+
+/// A handle of a scope whose children fail with errors of type `E`.
+///
+/// It derefs to [`ScopeHandle`]. Annotate the closure's parameter: `|s: Scope<io::Error>|`.
+///
+/// ```
+/// use std::io;
+/// use ramus_scope::{Host, ScopeError, scope};
+/// # use ramus_scope::Scope;
+///
+/// async fn both<H: Host>() -> Result<(), ScopeError<io::Error>> {
+///     scope(|s: Scope<H, io::Error>| async move {
+///         let _first = s.spawn_try(async { Ok::<(), io::Error>(()) });
+///         let _second = s.spawn_try(async { Err::<(), _>(io::Error::other("no")) });
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
+pub struct Scope<H, E = BoxError> {
+    handle: ScopeHandle<H>,
+    _error: PhantomData<fn(E)>,
+}
+
+impl<H: Clone, E> Clone for Scope<H, E> {
+    fn clone(&self) -> Self {
+        Scope { handle: self.handle.clone(), _error: PhantomData }
+    }
+}
+
+impl<H> Scope<H> {
+    /// A builder of a scope with a name, a deadline or another policy.
+    ///
+    /// ```
+    /// use ramus_scope::{Host, Scope, ScopeError};
+    ///
+    /// async fn named<H: Host>() -> Result<u32, ScopeError> {
+    ///     Scope::<H>::builder().name("request").open(|_s: Scope<H>| async { Ok(42) }).await
+    /// }
+    /// ```
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
+impl<H: Host, E: Send + 'static> Scope<H, E> {
+    pub(crate) fn new(node: Arc<Node>, host: H) -> Scope<H, E> {
+        Scope { handle: ScopeHandle::new(node, host), _error: PhantomData }
+    }
+
+    /// Spawns a child whose error fails the scope: it is collected, and the siblings are cancelled (unless the scope
+    /// isolates failures). The handle answers with the value.
+    ///
+    /// ```
+    /// use ramus_scope::{BoxError, Host, Scope};
+    ///
+    /// fn start<H: Host>(s: &Scope<H>) {
+    ///     let _handle = s.spawn_try(async { Err::<(), BoxError>("the scope fails with this".into()) });
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn spawn_try<F, T, X>(&self, future: F) -> H::JoinHandle<T>
+    where
+        F: Future<Output = Result<T, X>> + Send + 'static,
+        T: Send + 'static,
+        X: Into<E> + Send + 'static,
+    {
+        let child = Child { future, scope: self.node().clone(), _error: PhantomData::<fn() -> E> };
+        self.handle.spawn(child)
+    }
+}
+
+impl<H, E> Deref for Scope<H, E> {
+    type Target = ScopeHandle<H>;
+
+    fn deref(&self) -> &ScopeHandle<H> {
+        &self.handle
+    }
+}
+
+impl<H, E> fmt::Debug for Scope<H, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle.fmt(f)
+    }
+}
+
+pin_project! {
+    /// A child of `spawn_try`: its error goes to the scope.
+    struct Child<F, E> {
+        #[pin]
+        future: F,
+        scope: Arc<Node>,
+        _error: PhantomData<fn() -> E>,
+    }
+}
+
+impl<F, T, X, E> Future for Child<F, E>
+where
+    F: Future<Output = Result<T, X>>,
+    X: Into<E>,
+    E: Send + 'static,
+{
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let this = self.project();
+        match this.future.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(value)) => Poll::Ready(value),
+            Poll::Ready(Err(error)) => {
+                this.scope.fail::<E>(error.into());
+                if this.scope.policy == Policy::FailFast {
+                    walk::cancel(this.scope, ReasonKind::SiblingFailed.into());
+                }
+                // There is no value to answer with: the member ends as failed at this suspension.
+                frame::fail_task();
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The walk of a request down the tree: mark, stop at shields, collect wakers, and wake outside all locks.
+//!
+//! ```text
+//!   node: set the bit and take the members (one critical section) ─┬─ member's table ─ rows ─┐
+//!                                                                  ├─ own row ─────── rows ──┤
+//!                                                                  └─ adopted nodes ─────────┴─ nodes, next round
+//! ```
+//!
+//! The worklist makes it iterative at any depth. Nothing is woken before everything is marked, so a task that is woken by
+//! the walk and looks around sees all of it cancelled.
+
+use std::mem;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Weak;
+use std::task::{Wake, Waker};
+
+use crate::reason::{Reason, ReasonKind};
+use crate::state::Request;
+use crate::sync::Arc;
+use crate::table::{BASE_ROW, Found, Reach, RowId, Table};
+use crate::tree::{Links, Node, drop_quietly};
+
+#[derive(Default)]
+struct Walk {
+    nodes: Vec<Arc<Node>>,
+    rows: Vec<(Arc<Table>, RowId)>,
+    wakers: Vec<Waker>,
+    shields: Vec<(Arc<Table>, RowId, std::time::Duration)>,
+    /// Tables with rows that are marked as asked and not woken yet, once for each time.
+    asking: Vec<Arc<Table>>,
+    /// Shields that stopped the cancel: what is in them is asked to finish soon.
+    below: Vec<(Arc<Table>, RowId)>,
+}
+
+impl Walk {
+    fn finish(mut self) {
+        for (table, id, budget) in mem::take(&mut self.shields) {
+            let waker = Waker::from(Arc::new(Spend { table: Arc::downgrade(&table), id }));
+            match table.scope.host() {
+                Some(host) => contain(|| drop(table.keep_alarm(id, host.wake_after(budget, waker)))),
+                // Without a host there is no clock: a shield without a bound.
+                None => drop(waker),
+            }
+        }
+        wake(self.wakers);
+        for table in self.asking {
+            wake(table.asked());
+        }
+    }
+
+    fn inside(&mut self, links: &Links) {
+        self.rows.extend(links.home.clone());
+        self.nodes.extend(links.adopted.iter().map(|(_, node)| Arc::clone(node)));
+    }
+
+    fn rows(&mut self, reach: Reach) {
+        while let Some((table, id)) = self.rows.pop() {
+            let mut found = Found::default();
+            table.reach(id, reach, &mut found);
+            self.nodes.append(&mut found.scopes);
+            self.wakers.append(&mut found.wakers);
+            self.shields.extend(found.shields.into_iter().map(|(id, budget)| (Arc::clone(&table), id, budget)));
+            self.below.extend(found.below.into_iter().map(|id| (Arc::clone(&table), id)));
+            if found.asking {
+                self.asking.push(table);
+            }
+        }
+    }
+
+    fn cancel(&mut self, inherited: &Reason) {
+        loop {
+            self.rows(Reach::ToShields);
+            let Some(node) = self.nodes.pop() else { break };
+            self.cancel_one(&node, inherited.clone());
+        }
+        // A hard cancel says "finish soon" as well, and that goes through shields.
+        self.rows = mem::take(&mut self.below);
+        self.stop();
+    }
+
+    /// `true` if this was the first cancel of the node.
+    fn cancel_one(&mut self, node: &Node, reason: Reason) -> bool {
+        let mut links = node.links.lock();
+        if links.ended {
+            return false;
+        }
+        Node::keep_reason(&mut links, reason);
+        if node.state.cancel() == Request::Repeated {
+            return false;
+        }
+        let members = mem::take(&mut links.members);
+        let waiters = mem::take(&mut links.waiters);
+        self.inside(&links);
+        drop(links);
+        for (_, member) in members {
+            self.rows.extend(member.table.map(|table| (table, BASE_ROW)));
+            self.wakers.extend(member.waker);
+        }
+        self.wakers.extend(waiters.into_values());
+        true
+    }
+
+    fn stop(&mut self) {
+        loop {
+            self.rows(Reach::Through);
+            let Some(node) = self.nodes.pop() else { return };
+            let mut links = node.links.lock();
+            if node.state.stop() == Request::Repeated {
+                continue;
+            }
+            let tables = links.members.iter().filter_map(|(_, member)| member.table.clone());
+            self.rows.extend(tables.map(|table| (table, BASE_ROW)));
+            self.wakers.extend(mem::take(&mut links.waiters).into_values());
+            self.inside(&links);
+        }
+    }
+}
+
+/// Cancels `node` and all below it that is not shielded. `true` if this was its first cancel and it had not ended.
+pub(crate) fn cancel(node: &Arc<Node>, reason: Reason) -> bool {
+    let mut walk = Walk::default();
+    let first = walk.cancel_one(node, reason.clone());
+    if first {
+        walk.cancel(&reason.inherited());
+    }
+    walk.finish();
+    first
+}
+
+/// Cancels what is open inside the frame of a row: an expired timeout, a spent shield, a task cancelled alone.
+pub(crate) fn cancel_inside(table: &Arc<Table>, id: RowId, inherited: &Reason) {
+    let mut walk = Walk { rows: vec![(Arc::clone(table), id)], ..Walk::default() };
+    walk.cancel(inherited);
+    walk.finish();
+}
+
+/// Starts the budget of a shield whose row was made in a frame that was cut already.
+pub(crate) fn arm_shield(row: &crate::table::RowRef) {
+    let Some(budget) = row.table.arm(row.id) else { return };
+    let mut walk = Walk::default();
+    walk.shields.push((Arc::clone(&row.table), row.id, budget));
+    walk.finish();
+}
+
+/// Asks `node` and all below it to finish soon, through shields. `true` if it was not asked before.
+pub(crate) fn stop(node: &Arc<Node>) -> bool {
+    if node.state.load().is_stopping() {
+        return false;
+    }
+    let mut walk = Walk { nodes: vec![Arc::clone(node)], ..Walk::default() };
+    walk.stop();
+    walk.finish();
+    true
+}
+
+/// Has the scope's own future polled, if it is suspended.
+pub(crate) fn nudge(node: &Node) {
+    let home = node.links.lock().home.clone();
+    wake(home.and_then(|(table, id)| table.take_waker(id)));
+}
+
+/// Calls what is the executor's. Its panic must not keep a walk from its other duties, and there is nobody here whom it
+/// concerns; the panic hook has reported it.
+fn contain(call: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        drop_quietly(payload);
+    }
+}
+
+/// Wakes all of them, also if one panics.
+pub(crate) fn wake(wakers: impl IntoIterator<Item = Waker>) {
+    for waker in wakers {
+        contain(|| waker.wake());
+    }
+}
+
+/// The alarm of a shield's budget.
+struct Spend {
+    table: Weak<Table>,
+    id: RowId,
+}
+
+impl Wake for Spend {
+    fn wake(self: Arc<Self>) {
+        let Some(table) = self.table.upgrade() else { return };
+        let Some(scopes) = table.spend(self.id) else { return };
+        for node in scopes {
+            node.state.lift_shield();
+        }
+        cancel_inside(&table, self.id, &Reason::from(ReasonKind::ShieldBudget).inherited());
+    }
+}
+
+/// The alarm of a deadline or of a grace: cancels the scope.
+pub(crate) struct CancelLater {
+    pub(crate) node: Weak<Node>,
+    pub(crate) kind: ReasonKind,
+    pub(crate) site: &'static Location<'static>,
+}
+
+impl Wake for CancelLater {
+    fn wake(self: Arc<Self>) {
+        if let Some(node) = self.node.upgrade() {
+            cancel(&node, Reason::from(self.kind).at(self.site, node.name.as_ref()));
+        }
+    }
+}
