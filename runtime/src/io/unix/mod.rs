@@ -1,0 +1,7 @@
+//! Unix domain stream sockets.
+
+mod listener;
+mod stream;
+
+pub use listener::UnixListener;
+pub use stream::UnixStream;

@@ -1,0 +1,145 @@
+//! A multi-threaded async runtime in which every task lives in a cancellation scope.
+//!
+//! A scope owns the tasks spawned into it. It ends when all of them have ended and been dropped; when one fails, or the
+//! scope is cancelled, the others are dropped at their next suspension. No task is lost, no error vanishes, and shutting
+//! down is cancelling the root scope.
+//!
+//! ```
+//! use ramus::{Scope, scope};
+//!
+//! let runtime = ramus::Runtime::new()?;
+//! let sum = runtime.block_on(async {
+//!     scope(|s: Scope| async move {
+//!         let a = s.spawn(async { 40 });
+//!         let b = s.spawn(async { 2 });
+//!         Ok(a.await? + b.await?)
+//!     })
+//!     .await
+//! })?;
+//! assert_eq!(sum, 42);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The parts
+//!
+//! * [`scope`], [`shield`], [`run_until_cancelled`], [`timeout`]: the tree and its boundaries. They come from the crate
+//!   `ramus-scope`, which runs on other executors too.
+//! * [`Runtime`], [`Builder`], [`Handle`]: starting, reaching and ending a runtime.
+//! * [`spawn`], [`spawn_blocking`], [`yield_now`], [`checkpoint`], [`is_cancelled`], [`task`]: tasks.
+//! * [`net`], [`time`], [`signal`]: what tasks wait for; [`OrStopping`]: waiting for it until the scope is asked to stop.
+//! * [`metrics`], [`Handle::tree`]: what it is doing.
+//!
+//! # How it works: what passes through on the way
+//!
+//! A waker is the only word that the parts share. Spawning, readiness, expiry and cancelling all end in one funnel: wake,
+//! schedule, notify a sleeper.
+//!
+//! ```text
+//! SPAWN    spawn ─ the scope admits a member ─ task/cell (one allocation) ─ pool ─ sleep
+//!          worker ─ task/state ─ the future's poll ─ task/join
+//! READY    worker (nothing to do) ─ driver ─ the system ─ readiness: collect wakers ─ locks released ─ wake ─ pool
+//! EXPIRY   driver: time-out = the wheel's next deadline ─ wheel: advance ─ the same batch of wakes
+//! CANCEL   scope: mark, stop at shields, collect wakers ─ locks released ─ wake ─ worker polls
+//!          ─ the member sees the mark, drops the future ─ membership ends ─ the last one wakes whoever waits
+//! ```
+//!
+//! A reader starts at `worker`, goes on with `task/state` and `driver`, and ends at `sleep` with its proof.
+//!
+//! # Features
+//!
+//! `macros` (default): `#[ramus::main]` and `#[ramus::test]`. `tokio-io`, `hyper`, `futures-io`: the traits of those crates
+//! on sockets. A feature adds a module and changes nothing else.
+
+#![deny(unsafe_code)]
+
+pub(crate) mod sync;
+
+pub mod blocking;
+mod builder;
+mod checkpoint;
+mod context;
+mod driver;
+mod error;
+mod handle;
+mod io;
+mod leaf;
+#[cfg(any(test, ramus_loom))]
+#[allow(unreachable_pub, reason = "the models reach it")]
+mod locked;
+#[allow(unreachable_pub, reason = "the models reach it")]
+mod park;
+#[allow(unreachable_pub, reason = "the models reach it")]
+mod parker;
+mod pool;
+#[allow(unreachable_pub, reason = "the models reach it")]
+mod queue;
+#[allow(unreachable_pub, reason = "the models reach it")]
+mod readiness;
+mod scope;
+#[allow(unreachable_pub, reason = "the models reach it")]
+mod sleep;
+mod spawn;
+mod stopping;
+mod tenant;
+mod tree;
+mod worker;
+
+pub mod metrics;
+pub mod net;
+pub mod runtime;
+pub mod signal;
+pub mod task;
+pub mod time;
+
+#[cfg(feature = "futures-io")]
+mod futures_io;
+#[cfg(feature = "hyper")]
+pub mod hyper;
+#[cfg(feature = "hyper")]
+mod hyper_io;
+#[cfg(feature = "hyper")]
+mod hyper_timer;
+#[cfg(feature = "tokio-io")]
+mod tokio_io;
+
+pub use blocking::spawn_blocking;
+pub use builder::Builder;
+pub use checkpoint::{Checkpoint, checkpoint, is_cancelled};
+pub use error::EnterError;
+pub use handle::{EnterGuard, Handle};
+pub use runtime::{Runtime, ShutdownReport};
+pub use scope::{
+    BoxError, Cancelled, JoinError, Reason, ReasonKind, Refused, Scope, ScopeError, ScopeHandle, run_until_cancelled,
+    scope, shield,
+};
+pub use spawn::{spawn, yield_now};
+pub use stopping::{OrStopping, UntilStopping};
+pub use task::JoinHandle;
+pub use time::{interval, sleep, sleep_until, timeout, timeout_at};
+pub use tree::{Straggler, TreeEntry, TreeSnapshot};
+
+#[cfg(feature = "macros")]
+pub use ramus_macros::{main, test};
+
+/// What the models reach; no part of the interface.
+#[cfg(ramus_loom)]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "not documented outside of the modules themselves")]
+pub mod model {
+    pub use crate::blocking::jobs::{Jobs, Place, Push};
+    pub use crate::locked::Locked;
+    pub use crate::park::{Bell, ParkWord};
+    pub use crate::parker::Parker;
+    pub use crate::queue::{Owner, Thief};
+    pub use crate::sleep::{Park, Searching, Sleep};
+    pub use crate::task::cell::{Polled, Ran, Runnable, Slot, cell};
+    pub use crate::task::{JoinHandle, Schedule};
+
+    pub mod readiness {
+        pub use crate::readiness::*;
+    }
+
+    pub fn task_id(serial: u64) -> crate::task::Id {
+        crate::task::Id::new(0, serial)
+    }
+}

@@ -1,0 +1,79 @@
+//! Scopes on this runtime: the host behind `ramus-scope`, and its types with the host filled in.
+
+use std::future::Future;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use ramus_scope::{Host, Member};
+use ramus_timer::{Alarm, Timer};
+
+use crate::context;
+use crate::handle::Handle;
+use crate::spawn::{self, First};
+use crate::task::JoinHandle;
+
+pub use ramus_scope::{BoxError, Cancelled, JoinError, Reason, ReasonKind, Refused, ScopeError};
+pub use ramus_scope::{run_until_cancelled, scope, shield};
+
+/// A scope of this runtime, as its body sees it. See [`scope`].
+pub type Scope<E = BoxError> = ramus_scope::Scope<Handle, E>;
+
+/// Reaches a scope of this runtime from anywhere.
+pub type ScopeHandle = ramus_scope::ScopeHandle<Handle>;
+
+impl Handle {
+    /// The timer for a deadline set on this thread: its own worker's, if that is one of this runtime.
+    fn timer(&self) -> Option<Timer> {
+        let own = context::with_local(|local| {
+            local.filter(|local| local.is_of(self.pool())).map(|local| local.timer().clone())
+        });
+        own.or_else(|| self.seat(context::next_turn()).ok().map(|seat| seat.timer))
+    }
+}
+
+impl Host for Handle {
+    type JoinHandle<T: Send + 'static> = JoinHandle<T>;
+    /// None: the runtime is gone, and the waker was called at once.
+    type Alarm = Option<Alarm>;
+
+    /// Only where the runtime polls: a scope that somebody else's executor polls, on a thread that has merely entered the
+    /// runtime, would be below no root, and nobody would end it with the runtime.
+    fn current() -> Option<Handle> {
+        context::polling()
+    }
+
+    #[track_caller]
+    fn spawn<F>(&self, member: Member<F>) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        spawn::start(self.pool(), member, (), First::Queued)
+    }
+
+    #[track_caller]
+    fn spawn_eager<F>(&self, member: Member<F>) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        spawn::start(self.pool(), member, (), First::Now)
+    }
+
+    fn wake_after(&self, after: Duration, waker: Waker) -> Option<Alarm> {
+        let now = Instant::now();
+        // A century is as good as for ever where the clock cannot count further.
+        let at = now.checked_add(after).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400));
+        self.wake_at(at, waker)
+    }
+
+    fn wake_at(&self, at: Instant, waker: Waker) -> Option<Alarm> {
+        match self.timer() {
+            Some(timer) => Some(timer.alarm(at, waker)),
+            None => {
+                waker.wake();
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The waker of a task: a counted reference to its cell.
+//!
+//! There is one static table for all tasks, so `will_wake` works for every pair of them, and a waker of ours can be
+//! recognised: that is how a report finds the task behind a waker.
+
+use std::mem::ManuallyDrop;
+use std::process;
+use std::ptr::NonNull;
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+use super::{Header, TaskInfo, let_go, look, wake};
+
+static TABLE: RawWakerVTable = RawWakerVTable::new(clone_raw, wake_raw, wake_by_ref_raw, drop_raw);
+
+/// The waker for one poll: it counts no reference, because the runnable that is polled carries one.
+#[inline]
+pub(super) fn borrowed(cell: NonNull<Header>) -> ManuallyDrop<Waker> {
+    // SAFETY: the table's functions are for cells, and keep the contract of wakers: see each. The reference that this
+    // waker would give up when dropped is never given up.
+    ManuallyDrop::new(unsafe { Waker::new(cell.as_ptr().cast_const().cast(), &TABLE) })
+}
+
+/// The cell behind a waker of ours.
+#[inline]
+pub(super) fn cell_of(waker: &Waker) -> Option<NonNull<Header>> {
+    if std::ptr::eq(waker.vtable(), &TABLE) { NonNull::new(waker.data().cast_mut().cast()) } else { None }
+}
+
+/// What the task behind `waker` is, if there is one: at `now_ms` of the clock that ids are born by.
+pub fn inspect(waker: &Waker, now_ms: u64) -> Option<TaskInfo> {
+    // SAFETY: a waker with our table holds a reference, and is borrowed for the call.
+    cell_of(waker).map(|cell| unsafe { look(cell, now_ms) })
+}
+
+/// # Safety
+///
+/// `data` is the cell of a waker of ours: the waker holds a reference for as long as it is used.
+unsafe fn cell_from(data: *const ()) -> NonNull<Header> {
+    // SAFETY: a waker of ours is made from a `NonNull` only.
+    unsafe { NonNull::new_unchecked(data.cast_mut().cast()) }
+}
+
+/// # Safety
+///
+/// As `RawWakerVTable::new` says for `clone`.
+unsafe fn clone_raw(data: *const ()) -> RawWaker {
+    // SAFETY: by the caller; the waker's reference keeps the cell alive.
+    if !unsafe { cell_from(data).as_ref() }.life.retain() {
+        process::abort();
+    }
+    RawWaker::new(data, &TABLE)
+}
+
+/// # Safety
+///
+/// As `RawWakerVTable::new` says for `wake`.
+unsafe fn wake_raw(data: *const ()) {
+    // SAFETY: by the caller; the reference lasts until the scheduler has returned.
+    unsafe {
+        wake(cell_from(data));
+        let_go(cell_from(data));
+    }
+}
+
+/// # Safety
+///
+/// As `RawWakerVTable::new` says for `wake_by_ref`.
+unsafe fn wake_by_ref_raw(data: *const ()) {
+    // SAFETY: by the caller.
+    unsafe { wake(cell_from(data)) };
+}
+
+/// # Safety
+///
+/// As `RawWakerVTable::new` says for `drop`.
+unsafe fn drop_raw(data: *const ()) {
+    // SAFETY: by the caller.
+    unsafe { let_go(cell_from(data)) };
+}

@@ -1,0 +1,217 @@
+//! `JoinHandle`: the result of a task, awaited by at most one other.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use ramus_scope::{JoinError, Reason};
+
+use super::cell::Ticket;
+use super::info::Id;
+use crate::leaf;
+
+/// The handle of a spawned task: a future that resolves with the task's result.
+///
+/// Dropping the handle detaches nothing from the scope: the task goes on, its scope still waits for it, and its result
+/// is dropped when it ends.
+///
+/// A cancelled or panicked task resolves with an [`Err`] that says so.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runtime = ramus::Runtime::new()?;
+/// let sum = runtime.block_on(async {
+///     let handle = ramus::spawn(async { 40 + 2 });
+///     handle.await
+/// })?;
+/// assert_eq!(sum, 42);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Panics
+///
+/// Polled again after it has resolved, or after [`try_result`](Self::try_result) has taken the result. And polled by
+/// its own task, which would wait for itself for ever; that is recognised when the handle is awaited with the task's
+/// own waker, so not inside of a combinator that brings wakers of its own.
+///
+/// # Cancel safety
+///
+/// Awaiting is only observing: when the awaiting task is cancelled, or the handle is dropped in a `select!`, the joined
+/// task is not cancelled. A `&mut JoinHandle` can be awaited again after the other branch won; the result is not lost:
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let runtime = ramus::Runtime::new()?;
+/// runtime.block_on(async {
+///     let mut handle = ramus::spawn(async {
+///         ramus::sleep(Duration::from_millis(20)).await;
+///         "done"
+///     });
+///     // The first look times out, the task goes on.
+///     let early = ramus::timeout(Duration::from_millis(1), &mut handle).await;
+///     assert!(early.is_err());
+///     assert_eq!(handle.await.unwrap(), "done");
+/// });
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A handle is `Send` and `Sync` when the output is `Send`, and an output that is not cannot be spawned:
+///
+/// ```compile_fail,E0277
+/// # fn send<T: Send>() {}
+/// send::<ramus::JoinHandle<std::rc::Rc<u8>>>();
+/// ```
+pub struct JoinHandle<T> {
+    ticket: Ticket<T>,
+}
+
+impl<T> JoinHandle<T> {
+    pub(super) fn new(ticket: Ticket<T>) -> Self {
+        Self { ticket }
+    }
+
+    /// Cancels this task alone, for `reason`; true if this call did it, false if the task has finished or was
+    /// cancelled through its handle before.
+    ///
+    /// The task is marked and woken; its future is dropped by its own worker, at the suspension that it rests at, once
+    /// the boundaries open in it have drained. Never in this call. Works from any thread, also outside a runtime. A task
+    /// that is just finishing may still win: then the handle resolves with its value.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = ramus::Runtime::new()?;
+    /// let error = runtime.block_on(async {
+    ///     let handle = ramus::spawn(std::future::pending::<()>());
+    ///     assert!(handle.cancel("nobody needs it"));
+    ///     assert!(!handle.cancel("the first reason stays"));
+    ///     handle.await.unwrap_err()
+    /// });
+    /// assert!(error.is_cancelled());
+    /// assert_eq!(error.reason().and_then(|reason| reason.message()), Some("nobody needs it"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn cancel(&self, reason: impl Into<Reason>) -> bool {
+        self.ticket.cancel(reason.into())
+    }
+
+    /// True once the task has ended and been dropped: the handle resolves without waiting.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let runtime = ramus::Runtime::new()?;
+    /// # runtime.block_on(async {
+    /// let handle = ramus::spawn(async {});
+    /// while !handle.is_finished() {
+    ///     ramus::yield_now().await;
+    /// }
+    /// # });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn is_finished(&self) -> bool {
+        self.ticket.is_finished()
+    }
+
+    /// True if the task was cancelled through its handle, whether or not it has ended since. A cancel of its scope does
+    /// not show here, only in the result.
+    ///
+    /// ```
+    /// # fn look(handle: &ramus::JoinHandle<()>) {
+    /// handle.cancel("enough");
+    /// assert!(handle.is_cancelled() || handle.is_finished());
+    /// # }
+    /// ```
+    pub fn is_cancelled(&self) -> bool {
+        self.ticket.is_cancelled()
+    }
+
+    /// The result, if the task has ended and the result was not taken before. Does not wait.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let runtime = ramus::Runtime::new()?;
+    /// # runtime.block_on(async {
+    /// let mut handle = ramus::spawn(async { 7 });
+    /// let seven = loop {
+    ///     match handle.try_result() {
+    ///         Some(result) => break result.unwrap(),
+    ///         None => ramus::yield_now().await,
+    ///     }
+    /// };
+    /// assert_eq!(seven, 7);
+    /// assert!(handle.try_result().is_none(), "taken");
+    /// # });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_result(&mut self) -> Option<Result<T, JoinError>> {
+        self.ticket.try_take()
+    }
+
+    /// The number of the task.
+    ///
+    /// ```
+    /// # fn look(handle: &ramus::JoinHandle<()>) {
+    /// println!("waiting for task {}", handle.id());
+    /// # }
+    /// ```
+    pub fn id(&self) -> Id {
+        self.ticket.id()
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let charge = ready!(leaf::poll_enter(cx));
+        if self.ticket.is_own(cx.waker()) {
+            joins_itself(self.id());
+        }
+        let taken = ready!(self.ticket.poll(cx.waker()));
+        charge.made_progress();
+        match taken {
+            Some(result) => Poll::Ready(result),
+            None => polled_again(self.id()),
+        }
+    }
+}
+
+#[cold]
+#[track_caller]
+fn joins_itself(id: Id) -> ! {
+    panic!("task {id} awaits its own JoinHandle: it would wait for itself for ever")
+}
+
+#[cold]
+#[track_caller]
+fn polled_again(id: Id) -> ! {
+    panic!("the JoinHandle of task {id} was polled after its result was taken")
+}
+
+// The ticket can be dropped or moved at any time: nothing points into it.
+impl<T> Unpin for JoinHandle<T> {}
+
+// A panic in the task reaches the handle as a value, so nothing half-changed can be seen through it.
+impl<T> UnwindSafe for JoinHandle<T> {}
+impl<T> RefUnwindSafe for JoinHandle<T> {}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("JoinHandle")
+            .field("id", &self.id())
+            .field("site", &self.ticket.site().to_string())
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
