@@ -1,0 +1,17 @@
+//! The documents of the project, included so that rustdoc checks their links and runs their examples. There is no code in
+//! here, and nothing depends on it.
+
+#[doc = include_str!("../README.md")]
+pub mod readme {}
+
+#[doc = include_str!("design.md")]
+pub mod design {}
+
+#[doc = include_str!("ordering.md")]
+pub mod ordering {}
+
+#[doc = include_str!("../scope/README.md")]
+pub mod scope {}
+
+#[doc = include_str!("../timer/README.md")]
+pub mod timer {}
