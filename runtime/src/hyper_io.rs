@@ -14,6 +14,7 @@ use crate::io::source::Source;
 use crate::io::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::io::stream::{ByteStream, Duplex};
 use crate::net::{TcpStream, UnixStream};
+use crate::poll_write::poll_write;
 use crate::readiness::WaiterId;
 use crate::sync::tls;
 
@@ -93,48 +94,12 @@ macro_rules! read {
     };
 }
 
-macro_rules! write {
-    ([$($generics:tt)*] $type:ty, shut: |$this:ident| $shut:expr) => {
-        impl<$($generics)*> Write for $type {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut TaskContext<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                self.source().poll_send(cx, &mut WaiterId::slot(), buf)
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut TaskContext<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                self.source().poll_send_vectored(cx, &mut WaiterId::slot(), bufs)
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                true
-            }
-
-            /// A socket holds nothing back.
-            fn poll_flush(self: Pin<&mut Self>, _cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-                let $this = self.get_mut();
-                Poll::Ready($shut)
-            }
-        }
-    };
-}
-
 read!([] TcpStream);
 read!([] UnixStream);
 read!([S: Duplex] ReadHalf<'_, S>);
 read!([S: Duplex] OwnedReadHalf<S>);
 
-write!([] TcpStream, shut: |stream| stream.source().shut(Shutdown::Write));
-write!([] UnixStream, shut: |stream| stream.source().shut(Shutdown::Write));
-write!([S: Duplex] WriteHalf<'_, S>, shut: |half| half.shutdown());
-write!([S: Duplex] OwnedWriteHalf<S>, shut: |half| half.shutdown());
+poll_write!(Write, [] TcpStream, shut: |stream| stream.source().shut(Shutdown::Write));
+poll_write!(Write, [] UnixStream, shut: |stream| stream.source().shut(Shutdown::Write));
+poll_write!(Write, [S: Duplex] WriteHalf<'_, S>, shut: |half| half.shutdown());
+poll_write!(Write, [S: Duplex] OwnedWriteHalf<S>, shut: |half| half.shutdown());

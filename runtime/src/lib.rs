@@ -99,6 +99,8 @@ pub mod hyper;
 mod hyper_io;
 #[cfg(feature = "hyper")]
 mod hyper_timer;
+#[cfg(any(feature = "hyper", feature = "tokio-io"))]
+mod poll_write;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
 

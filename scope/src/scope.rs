@@ -163,6 +163,13 @@ enum Phase {
     Done,
 }
 
+impl Phase {
+    /// Closes `node`, whose body is gone.
+    fn after_body(node: &Arc<Node>) -> Phase {
+        if node.close_own() { Phase::Drained } else { Phase::Draining }
+    }
+}
+
 pin_project! {
     /// The future of a scope. Made by [`scope`] and [`Builder::open`].
     #[must_use = "a scope does nothing unless it is polled"]
@@ -264,8 +271,7 @@ where
             }
             Err(payload) => {
                 node.body_panicked(payload);
-                node.close();
-                *this.phase = Phase::Draining;
+                *this.phase = Phase::after_body(&node);
             }
         }
         *this.node = Some(node);
@@ -313,13 +319,10 @@ where
             true
         });
         if gone {
-            *this.phase = if node.close_own() { Phase::Drained } else { Phase::Draining };
+            *this.phase = Phase::after_body(node);
             Poll::Ready(())
         } else {
-            if mem::take(this.unarmed) {
-                node.arm_deadline();
-            }
-            poll_watchers(node, cx);
+            suspend(node, this.unarmed, cx);
             Poll::Pending
         }
     }
@@ -336,10 +339,7 @@ where
             frame.polled();
             frame.place();
         });
-        if mem::take(this.unarmed) {
-            node.arm_deadline();
-        }
-        poll_watchers(node, cx);
+        suspend(node, this.unarmed, cx);
         if node.poll_drained(waker) { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -380,6 +380,14 @@ where
             _ => Poll::Ready(Err(ScopeError::new(Vec::new(), ended.reason))),
         }
     }
+}
+
+/// What a scope that suspends sees to: the alarm of its deadline, and its signals.
+fn suspend(node: &Arc<Node>, unarmed: &mut bool, cx: &mut Context<'_>) {
+    if mem::take(unarmed) {
+        node.arm_deadline();
+    }
+    poll_watchers(node, cx);
 }
 
 fn poll_watchers(node: &Arc<Node>, cx: &mut Context<'_>) {
