@@ -15,7 +15,9 @@ use crate::driver::Driver;
 use crate::error::{EnterError, EnterErrorKind};
 use crate::handle::Handle;
 use crate::leaf::BUDGET;
+use crate::pool::Pool;
 use crate::sync::{Arc, tls};
+use crate::task::Runnable;
 use crate::task::contain::contain;
 use crate::worker::Local;
 
@@ -31,6 +33,8 @@ struct Thread {
     job_of: Cell<Option<Handle>>,
     /// Operations of leaves that the current poll may still complete.
     budget: Cell<u32>,
+    /// What is woken now was cancelled.
+    cancelling: Cell<bool>,
     /// Where the next look for a worker's driver or timer starts, for threads that are no worker.
     turn: Cell<usize>,
 }
@@ -42,6 +46,7 @@ tls! {
         blocking: Cell::new(false),
         job_of: Cell::new(None),
         budget: Cell::new(BUDGET),
+        cancelling: Cell::new(false),
         turn: Cell::new(0),
     };
 }
@@ -63,6 +68,35 @@ pub(crate) fn with_local<R>(with: impl FnOnce(Option<&Local>) -> R) -> R {
             Some(with) => with(None),
             None => unreachable!("the closure is taken only where its result is returned"),
         },
+    }
+}
+
+/// Runs `wakes`, whose wakes are of cancelled tasks.
+pub(crate) fn while_cancelling<R>(wakes: impl FnOnce() -> R) -> R {
+    let mark = |on| THREAD.try_with(|thread| thread.cancelling.replace(on)).unwrap_or(false);
+    let before = mark(true);
+    let answer = wakes();
+    mark(before);
+    answer
+}
+
+/// Gives a runnable that was woken or spawned on this thread to `pool`: as a cancelled task's, to the worker of `pool`
+/// that this thread is, or from outside.
+#[inline]
+pub(crate) fn schedule(pool: &'static Pool, runnable: Runnable) {
+    let mut runnable = Some(runnable);
+    let _ = THREAD.try_with(|thread| {
+        let Some(runnable) = runnable.take() else { return };
+        let cancelled = thread.cancelling.get();
+        match thread.local.get().filter(|local| local.is_of(pool)) {
+            Some(local) if !cancelled || local.is_short() => local.push(runnable),
+            None if !cancelled => pool.push_outside(runnable),
+            Some(_) | None => pool.push_cancelled(runnable),
+        }
+    });
+    // The thread-local is gone.
+    if let Some(runnable) = runnable {
+        pool.push_outside(runnable);
     }
 }
 

@@ -50,6 +50,10 @@ impl<T> Thief<T> for Locked<T> {
         first
     }
 
+    fn steal_one(&self) -> Option<T> {
+        self.take()
+    }
+
     fn is_dry(&self) -> bool {
         self.0.lock().is_empty()
     }

@@ -28,6 +28,8 @@ pub trait Thief<T> {
     type Into: Owner<T>;
     /// Takes the first and moves some more (about half, at most 32) to `into`.
     fn steal_into(&self, into: &Self::Into) -> Option<T>;
+    /// Takes the first alone.
+    fn steal_one(&self) -> Option<T>;
     /// True if nothing was visible.
     fn is_dry(&self) -> bool;
 }
@@ -67,6 +69,10 @@ impl<T> Thief<T> for deque::Stealer<T> {
         settle(|| self.steal_batch_with_limit_and_pop(into, BATCH))
     }
 
+    fn steal_one(&self) -> Option<T> {
+        settle(|| self.steal())
+    }
+
     fn is_dry(&self) -> bool {
         deque::Stealer::is_empty(self)
     }
@@ -77,6 +83,10 @@ impl<T> Thief<T> for deque::Injector<T> {
 
     fn steal_into(&self, into: &deque::Worker<T>) -> Option<T> {
         settle(|| self.steal_batch_with_limit_and_pop(into, BATCH))
+    }
+
+    fn steal_one(&self) -> Option<T> {
+        settle(|| self.steal())
     }
 
     fn is_dry(&self) -> bool {

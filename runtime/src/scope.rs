@@ -76,4 +76,8 @@ impl Host for Handle {
             }
         }
     }
+
+    fn wake_cancelled(wake_next: &mut dyn FnMut() -> bool) {
+        context::while_cancelling(|| while wake_next() {});
+    }
 }

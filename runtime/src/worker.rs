@@ -20,6 +20,7 @@
 //! * **Completions are flushed before the last look**: a flush may wake a task into this worker's own queue.
 
 mod parking;
+mod search;
 mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -55,6 +56,8 @@ const WORTH_A_WAKE: u64 = 8_000;
 const BATCH_WORTH_A_WAKE: u64 = 50_000;
 /// Serial numbers of tasks taken at once.
 const SERIALS: u64 = 1024;
+/// A queue in which a cancelled task need not overtake anybody.
+const SHORT: usize = 8;
 /// How often the sentinel looks while others work.
 const WATCH: Duration = Duration::from_millis(1);
 
@@ -77,6 +80,8 @@ pub(crate) struct Local {
     batching: Cell<bool>,
     /// A task is being polled in the middle of the poll of another one.
     eager: Cell<bool>,
+    /// The last poll was a cancelled task's, which had precedence.
+    gave_way: Cell<bool>,
     polls: Cell<u64>,
     /// `polls` when the queue was last dry, or when a neighbour was last woken.
     window: Cell<u64>,
@@ -156,6 +161,7 @@ impl Local {
             next_run: Cell::new(0),
             batching: Cell::new(false),
             eager: Cell::new(false),
+            gave_way: Cell::new(false),
             polls: Cell::new(0),
             window: Cell::new(0),
             average: Cell::new(1_000),
@@ -236,6 +242,11 @@ impl Local {
         self.consider_wake();
     }
 
+    /// What is pushed here now is polled soon.
+    pub(crate) fn is_short(&self) -> bool {
+        self.queue().depth() < SHORT
+    }
+
     /// The wake rule by age.
     #[inline]
     fn consider_wake(&self) {
@@ -310,9 +321,14 @@ impl Local {
         !self.next_filled.get() && self.queue().depth() == 0
     }
 
-    /// The next runnable of this worker's own.
+    /// The next runnable of this worker's own, or a cancelled task's.
     #[inline]
     fn next(&self) -> Option<Runnable> {
+        if self.pool.any_cancelled() {
+            if let Some(runnable) = self.next_cancelled() {
+                return Some(runnable);
+            }
+        }
         if self.polls.get() >= self.tend_at.get() {
             if let Some(runnable) = self.tend() {
                 return Some(runnable);
@@ -433,53 +449,5 @@ impl Local {
         if wanted && self.pool.notify() {
             self.counters().wakes_sent.add(1);
         }
-    }
-
-    // ---- Searching -----------------------------------------------------------------------------------------------
-
-    /// Steals, if allowed to. A token that was kept for this is given back, here or in `begin_work`.
-    fn search(&self) -> Option<Runnable> {
-        let token = match self.token.take() {
-            Some(token) => token,
-            None if !self.pool.is_work_elsewhere(self.me) => return None,
-            None => self.pool.sleep().start_search()?,
-        };
-        match self.steal() {
-            Some(runnable) => {
-                self.working.set(false);
-                self.token.set(Some(token));
-                Some(runnable)
-            }
-            None => {
-                self.pool.sleep().end_search(token);
-                None
-            }
-        }
-    }
-
-    fn steal(&self) -> Option<Runnable> {
-        if let Some(runnable) = self.take_from_inbox() {
-            return Some(runnable);
-        }
-        let workers = self.pool.workers();
-        let start = self.next_random() as usize % workers;
-        let stolen = (0..workers)
-            .map(|step| (start + step) % workers)
-            .filter(|&index| index != self.me)
-            .find_map(|index| self.pool.remote(index).stealer.steal_into(self.queue()));
-        if stolen.is_some() {
-            self.counters().steals.add(1);
-        }
-        stolen
-    }
-
-    /// xorshift: spreads the starts of searches, nothing more.
-    fn next_random(&self) -> u64 {
-        let mut x = self.random.get();
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        self.random.set(x);
-        x
     }
 }

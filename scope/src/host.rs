@@ -103,6 +103,13 @@ pub trait Host: Clone + Send + Sync + 'static {
 
     /// Calls `waker` once the time is `at`. May be called from any thread.
     fn wake_at(&self, at: Instant, waker: Waker) -> Self::Alarm;
+
+    /// Calls the next waker of what a cancel has reached, until none is left: `wake_next` answers `false` then. A host that
+    /// runs cancelled tasks before others sees here that they are such. May be called from any thread; by default it
+    /// only calls.
+    fn wake_cancelled(wake_next: &mut dyn FnMut() -> bool) {
+        while wake_next() {}
+    }
 }
 
 /// An alarm of any host.
@@ -112,6 +119,7 @@ pub(crate) type AnyAlarm = Box<dyn Any + Send>;
 pub(crate) trait AnyHost: Send + Sync {
     fn wake_after(&self, after: Duration, waker: Waker) -> AnyAlarm;
     fn wake_at(&self, at: Instant, waker: Waker) -> AnyAlarm;
+    fn wake_cancelled(&self, wake_next: &mut dyn FnMut() -> bool);
 }
 
 impl<H: Host> AnyHost for H {
@@ -121,5 +129,9 @@ impl<H: Host> AnyHost for H {
 
     fn wake_at(&self, at: Instant, waker: Waker) -> AnyAlarm {
         Box::new(Host::wake_at(self, at, waker))
+    }
+
+    fn wake_cancelled(&self, wake_next: &mut dyn FnMut() -> bool) {
+        H::wake_cancelled(wake_next);
     }
 }

@@ -33,7 +33,8 @@ struct Walk {
 }
 
 impl Walk {
-    fn finish(mut self) {
+    /// What is done outside all locks, with the host of `of`: budgets start, and what was reached is woken.
+    fn finish(mut self, of: &Node) {
         for (table, id, budget) in mem::take(&mut self.shields) {
             let waker = Waker::from(Arc::new(Spend { table: Arc::downgrade(&table), id }));
             match table.scope.host() {
@@ -42,7 +43,13 @@ impl Walk {
                 None => drop(waker),
             }
         }
-        wake(self.wakers);
+        let mut wakers = self.wakers.into_iter();
+        let mut wake_next = || wakers.next().map(|waker| contain(|| waker.wake())).is_some();
+        if let Some(host) = of.host() {
+            contain(|| host.wake_cancelled(&mut wake_next));
+        }
+        // Without a host, or with one that did not call all of them.
+        while wake_next() {}
         for table in self.asking {
             wake(table.asked());
         }
@@ -123,7 +130,7 @@ pub(crate) fn cancel(node: &Arc<Node>, reason: Reason) -> bool {
     if first {
         walk.cancel(&reason.inherited());
     }
-    walk.finish();
+    walk.finish(node);
     first
 }
 
@@ -131,7 +138,7 @@ pub(crate) fn cancel(node: &Arc<Node>, reason: Reason) -> bool {
 pub(crate) fn cancel_inside(table: &Arc<Table>, id: RowId, inherited: &Reason) {
     let mut walk = Walk { rows: vec![(Arc::clone(table), id)], ..Walk::default() };
     walk.cancel(inherited);
-    walk.finish();
+    walk.finish(&table.scope);
 }
 
 /// Starts the budget of a shield whose row was made in a frame that was cut already.
@@ -139,7 +146,7 @@ pub(crate) fn arm_shield(row: &crate::table::RowRef) {
     let Some(budget) = row.table.arm(row.id) else { return };
     let mut walk = Walk::default();
     walk.shields.push((Arc::clone(&row.table), row.id, budget));
-    walk.finish();
+    walk.finish(&row.table.scope);
 }
 
 /// Asks `node` and all below it to finish soon, through shields. `true` if it was not asked before.
@@ -149,7 +156,7 @@ pub(crate) fn stop(node: &Arc<Node>) -> bool {
     }
     let mut walk = Walk { nodes: vec![Arc::clone(node)], ..Walk::default() };
     walk.stop();
-    walk.finish();
+    walk.finish(node);
     true
 }
 

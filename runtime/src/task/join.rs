@@ -10,7 +10,7 @@ use ramus_scope::{JoinError, Reason};
 
 use super::cell::Ticket;
 use super::info::Id;
-use crate::leaf;
+use crate::{context, leaf};
 
 /// The handle of a spawned task: a future that resolves with the task's result.
 ///
@@ -99,7 +99,8 @@ impl<T> JoinHandle<T> {
     /// ```
     #[track_caller]
     pub fn cancel(&self, reason: impl Into<Reason>) -> bool {
-        self.ticket.cancel(reason.into())
+        let reason = reason.into();
+        context::while_cancelling(|| self.ticket.cancel(reason))
     }
 
     /// True once the task has ended and been dropped: the handle resolves without waiting.

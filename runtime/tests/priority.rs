@@ -1,0 +1,160 @@
+//! Cancelled tasks run first, within a bounded share; a storm of them does not starve others; one that ignores its cancel
+//! costs nothing.
+#![allow(missing_docs)]
+
+mod common;
+
+use std::future::pending;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use common::{runtime, watchdog};
+use ramus::{Scope, scope, shield, sleep, yield_now};
+
+/// Says in its destructor that it is gone.
+struct Mark<T: Copy + Send + 'static>(Arc<Mutex<Vec<T>>>, T);
+
+impl<T: Copy + Send> Drop for Mark<T> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push(self.1);
+    }
+}
+
+#[test]
+fn d49_cancelled_tasks_run_first_within_a_bounded_share() {
+    const OTHERS: usize = 1_000;
+    const CANCELLED: usize = 100;
+    let _dog = watchdog();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&order);
+    // One worker, so that there is one order.
+    runtime(1).block_on(async move {
+        ramus::spawn(async move {
+            scope(|s: Scope<io::Error>| async move {
+                let suspended = Arc::new(AtomicUsize::new(0));
+                for _ in 0..CANCELLED {
+                    let (mark, suspended) = (Mark(Arc::clone(&log), true), Arc::clone(&suspended));
+                    drop(s.spawn(async move {
+                        let _mark = mark;
+                        suspended.fetch_add(1, Ordering::SeqCst);
+                        pending::<()>().await;
+                    }));
+                }
+                while suspended.load(Ordering::SeqCst) < CANCELLED {
+                    yield_now().await;
+                }
+                let others = (0..OTHERS).map(|_| {
+                    let mark = Mark(Arc::clone(&log), false);
+                    // Not of this scope.
+                    ramus::Handle::current().spawn(async move { drop(mark) })
+                });
+                let others: Vec<_> = others.collect();
+                s.cancel("those that wait");
+                ramus::run_until_cancelled(async {
+                    yield_now().await;
+                })
+                .await
+                .unwrap_err();
+                shield(Duration::from_secs(60), async {
+                    for other in others {
+                        other.await.unwrap();
+                    }
+                })
+                .await;
+                Ok(())
+            })
+            .await
+        })
+        .await
+        .unwrap()
+        .unwrap_err();
+    });
+    let order = order.lock().unwrap();
+    assert_eq!(order.len(), OTHERS + CANCELLED);
+    let last = order.iter().rposition(|&cancelled| cancelled).unwrap();
+    assert!(last < 3 * CANCELLED, "the last cancelled task was dropped as number {last}");
+    let mut ahead = 0_i64;
+    for &cancelled in &order[..last] {
+        ahead += if cancelled { 1 } else { -1 };
+        assert!(ahead <= 10, "the others get their share meanwhile: {ahead} more of the cancelled ones");
+    }
+}
+
+#[test]
+fn d32_cancelling_200_000_tasks_does_not_stop_a_ticker() {
+    const TASKS: usize = 200_000;
+    let _dog = watchdog();
+    let runtime = runtime(2);
+    let over = Arc::new(AtomicBool::new(false));
+    let (stop, ended) = (Arc::clone(&over), Arc::clone(&over));
+    let ticker = runtime.spawn(async move {
+        let mut late = Vec::new();
+        while !stop.load(Ordering::SeqCst) {
+            let due = Instant::now() + Duration::from_millis(1);
+            ramus::sleep_until(due).await;
+            late.push(due.elapsed());
+        }
+        late.sort();
+        late
+    });
+    runtime.block_on(async move {
+        ramus::spawn(async move {
+            for _ in 0..3 {
+                let suspended = Arc::new(AtomicUsize::new(0));
+                let _ = scope(|s: Scope<io::Error>| async move {
+                    for _ in 0..TASKS {
+                        let suspended = Arc::clone(&suspended);
+                        drop(s.spawn(async move {
+                            suspended.fetch_add(1, Ordering::SeqCst);
+                            pending::<()>().await;
+                        }));
+                    }
+                    while suspended.load(Ordering::SeqCst) < TASKS {
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                    s.cancel("all");
+                    yield_now().await;
+                    Ok(())
+                })
+                .await;
+            }
+        })
+        .await
+        .unwrap();
+        ended.store(true, Ordering::SeqCst);
+    });
+    let late = runtime.block_on(ticker).unwrap();
+    let p99 = late[late.len() * 99 / 100];
+    println!("{} ticks, late by {p99:?} at p99, {:?} at most", late.len(), late[late.len() - 1]);
+    assert!(p99 <= Duration::from_millis(50), "late by {p99:?} at p99 of {} ticks", late.len());
+}
+
+#[test]
+fn d01_a_task_that_ignores_its_cancel_costs_nothing() {
+    let _dog = watchdog();
+    let runtime = runtime(2);
+    let polls = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&polls);
+    let task = runtime.spawn(async move {
+        shield(
+            Duration::from_secs(3_600),
+            std::future::poll_fn(move |_| {
+                seen.fetch_add(1, Ordering::SeqCst);
+                std::task::Poll::<()>::Pending
+            }),
+        )
+        .await;
+    });
+    common::wait_until(|| polls.load(Ordering::SeqCst) == 1);
+    assert!(task.cancel("it does not listen"));
+    common::wait_until(|| polls.load(Ordering::SeqCst) >= 2);
+    let (before, busy) = (polls.load(Ordering::SeqCst), runtime.handle().metrics().polls());
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(polls.load(Ordering::SeqCst), before, "nothing polls it again and again");
+    assert!(runtime.handle().metrics().polls() - busy <= 2, "nor does anything else run");
+    // It is left behind, and named.
+    let report = runtime.shutdown_timeout(Duration::ZERO);
+    assert!(report.stragglers().len() == 1, "{report}");
+}
