@@ -7,6 +7,9 @@ pub mod readme {}
 #[doc = include_str!("design.md")]
 pub mod design {}
 
+#[doc = include_str!("contract.md")]
+pub mod contract {}
+
 #[doc = include_str!("ordering.md")]
 pub mod ordering {}
 

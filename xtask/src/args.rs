@@ -11,6 +11,7 @@ The repository's own commands.
   cargo xtask test --only STEP[,STEP]   some of them
   cargo xtask test --list               the names of the steps
   cargo xtask asan [FILTER]             the tests under AddressSanitizer and LeakSanitizer
+  cargo xtask contract                  write the tests of each rule into docs/contract.md
   cargo xtask loom                      the loom models
         [--model NAME]                  one of them (the stem of a file in loom-tests/tests)
         [--preemptions N]               explore up to N preemptions (2 unless given)
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Asan {
         filter: Option<String>,
     },
+    Contract,
     Loom(Bounds),
     BenchServer(bench_server::Options),
 }
@@ -53,6 +55,8 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Command, Strin
         ["asan"] => Ok(Command::Asan { filter: None }),
         ["asan", filter] if !filter.starts_with('-') => Ok(Command::Asan { filter: Some((*filter).into()) }),
         ["asan", other, ..] => Err(unknown("asan", other)),
+        ["contract"] => Ok(Command::Contract),
+        ["contract", other, ..] => Err(unknown("contract", other)),
         ["loom", rest @ ..] => Ok(Command::Loom(bounds(rest)?)),
         ["bench-server", rest @ ..] => Ok(Command::BenchServer(bench_server::options(rest)?)),
         [other, ..] => Err(format!("unknown command `{other}` (see `cargo xtask help`)")),
@@ -123,6 +127,7 @@ mod tests {
             ("test --only fmt extra", "`--only`"),
             ("asan --all", "`--all`"),
             ("asan one two", "`one`"),
+            ("contract all", "`all`"),
             ("loom --model", "--model"),
             ("loom --preemptions many", "`many`"),
             ("loom parker", "`parker`"),

@@ -9,6 +9,7 @@ mod args;
 mod asan;
 mod bench_server;
 mod cargo;
+mod contract;
 mod copy;
 mod faults;
 mod load;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         }
         Command::Test { only } => steps::run(&only),
         Command::Asan { filter } => asan::run(filter.as_deref()),
+        Command::Contract => contract::run(false),
         Command::Loom(bounds) => loom::run(&bounds),
         Command::BenchServer(options) => bench_server::run(&options),
     };

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::cargo::Cargo;
-use crate::{loom, mutants};
+use crate::{contract as page, loom, mutants};
 
 /// The crates that users depend on; each must also build with its default features and with none.
 const PUBLISHED: [&str; 4] = ["ramus-timer", "ramus-scope", "ramus-macros", "ramus"];
@@ -24,8 +24,9 @@ impl PartialEq for Step {
 }
 
 /// All of them, in the order in which they run: cheap ones first.
-pub(crate) const STEPS: [Step; 8] = [
+pub(crate) const STEPS: [Step; 9] = [
     Step { name: "fmt", about: "formatting", run: fmt },
+    Step { name: "contract", about: "each rule of docs/contract.md has its tests", run: contract },
     Step { name: "clippy", about: "clippy, warnings are errors", run: clippy },
     Step { name: "features", about: "published crates with default and with no features", run: features },
     Step { name: "unit", about: "unit and integration tests", run: unit },
@@ -72,6 +73,10 @@ pub(crate) fn run(steps: &[&Step]) -> Outcome {
 
 fn fmt() -> Outcome {
     Cargo::new("fmt --all --check").run()
+}
+
+fn contract() -> Outcome {
+    page::run(true)
 }
 
 fn clippy() -> Outcome {
