@@ -86,7 +86,7 @@ where
 }
 
 #[test]
-fn the_scope_waits_for_a_job_whose_handle_is_dropped() {
+fn d41_d47_the_scope_waits_for_a_job_whose_handle_is_dropped() {
     let runtime = runtime();
     let done = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&done);
@@ -106,7 +106,7 @@ fn the_scope_waits_for_a_job_whose_handle_is_dropped() {
 }
 
 #[test]
-fn a_cancelled_scope_waits_for_a_running_job_and_what_it_owns() {
+fn d41_a_cancelled_scope_waits_for_a_running_job_and_what_it_owns() {
     let runtime = runtime();
     let drops = Arc::new(AtomicUsize::new(0));
     let owned = Dropped(Arc::clone(&drops));
@@ -135,7 +135,7 @@ fn a_cancelled_scope_waits_for_a_running_job_and_what_it_owns() {
 }
 
 #[test]
-fn a_job_that_has_not_begun_is_removed() {
+fn d03_d41_a_job_that_has_not_begun_is_removed() {
     let runtime = narrow();
     let ran = Arc::new(AtomicBool::new(false));
     let drops = Arc::new(AtomicUsize::new(0));
@@ -166,7 +166,7 @@ fn a_job_that_has_not_begun_is_removed() {
 }
 
 #[test]
-fn a_cancelled_scope_removes_its_queued_jobs() {
+fn d41_a_cancelled_scope_removes_its_queued_jobs() {
     let runtime = narrow();
     let drops = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&drops);
@@ -310,7 +310,7 @@ fn a_dropped_wait_keeps_its_scope_open() {
 }
 
 #[test]
-fn shutdown_drops_queued_jobs_and_waits_for_running_ones() {
+fn d41_d48_shutdown_drops_queued_jobs_and_waits_for_running_ones() {
     let runtime = narrow();
     let done = Arc::new(AtomicBool::new(false));
     let drops = Arc::new(AtomicUsize::new(0));
@@ -336,7 +336,7 @@ fn shutdown_drops_queued_jobs_and_waits_for_running_ones() {
 }
 
 #[test]
-fn a_job_that_does_not_end_is_a_straggler() {
+fn d48_a_job_that_does_not_end_is_a_straggler() {
     let runtime = runtime();
     let (open, gate) = mpsc::channel::<()>();
     let (begun, wait) = mpsc::channel();

@@ -44,7 +44,7 @@ impl Drop for Guard {
 }
 
 #[test]
-fn a_hundred_thousand_parked_children_and_a_shielded_one() {
+fn d32_a_hundred_thousand_parked_children_and_a_shielded_one() {
     const CHILDREN: usize = 100_000;
     let _watchdog = watchdog();
     let runtime = runtime(2);

@@ -237,7 +237,7 @@ fn tasks_that_are_always_ready_starve_neither_inbox_nor_timers_nor_sockets() {
 }
 
 #[test]
-fn a_loop_over_a_leaf_that_is_always_ready_lets_others_run() {
+fn d46_a_loop_over_a_leaf_that_is_always_ready_lets_others_run() {
     let _dog = watchdog();
     let runtime = runtime(1);
     let stop = Arc::new(AtomicBool::new(false));

@@ -101,7 +101,7 @@ fn a_timer_with_a_waker_that_panics_harms_no_other() {
 }
 
 #[test]
-fn destructors_that_panic_are_reported_and_end_their_task_only() {
+fn d23_destructors_that_panic_are_reported_and_end_their_task_only() {
     let _dog = watchdog();
     let runtime = runtime(2);
     let (started, has_started) = mpsc::channel();
@@ -253,7 +253,7 @@ fn large_futures_are_spawned_and_blocked_on() {
 }
 
 #[test]
-fn a_wake_in_a_poll_and_from_a_destructor_finds_no_lock_held() {
+fn d33_a_wake_in_a_poll_and_from_a_destructor_finds_no_lock_held() {
     struct WakesInDrop(Waker);
     impl Drop for WakesInDrop {
         fn drop(&mut self) {

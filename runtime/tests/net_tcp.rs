@@ -297,7 +297,7 @@ fn a_full_buffer_blocks_and_goes_on() {
 }
 
 #[test]
-fn write_all_says_how_far_it_came() {
+fn d40_write_all_says_how_far_it_came() {
     run(async {
         let (mut ours, theirs) = connection().await;
         let writing = ramus::spawn(async move {

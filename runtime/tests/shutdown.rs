@@ -19,7 +19,7 @@ impl Drop for Counted {
 }
 
 #[test]
-fn parked_queued_and_running_tasks_are_dropped_before_drop_returns() {
+fn d48_parked_queued_and_running_tasks_are_dropped_before_drop_returns() {
     let _dog = watchdog();
     let dropped = Arc::new(AtomicUsize::new(0));
     let parked = Arc::new(AtomicUsize::new(0));
@@ -47,7 +47,7 @@ fn parked_queued_and_running_tasks_are_dropped_before_drop_returns() {
 }
 
 #[test]
-fn a_task_spawned_by_a_destructor_is_refused_and_dropped() {
+fn d26_d33_a_task_spawned_by_a_destructor_is_refused_and_dropped() {
     struct SpawnsInDrop(Arc<AtomicUsize>, mpsc::Sender<ramus::JoinHandle<()>>);
     impl Drop for SpawnsInDrop {
         fn drop(&mut self) {
@@ -81,7 +81,7 @@ fn a_task_spawned_by_a_destructor_is_refused_and_dropped() {
 }
 
 #[test]
-fn a_spawn_after_the_end_is_refused() {
+fn d26_a_spawn_after_the_end_is_refused() {
     let _dog = watchdog();
     let runtime = runtime(1);
     let handle = runtime.handle();
@@ -144,7 +144,7 @@ fn a_block_on_is_ended_by_a_shutdown_on_another_thread() {
 }
 
 #[test]
-fn a_straggler_is_named_and_the_others_end() {
+fn d48_a_straggler_is_named_and_the_others_end() {
     let _dog = watchdog();
     let runtime = runtime(2);
     let release = Arc::new(AtomicBool::new(false));
@@ -177,7 +177,7 @@ fn a_straggler_is_named_and_the_others_end() {
 }
 
 #[test]
-fn a_grace_lets_tasks_that_listen_end_in_peace() {
+fn d48_rule7_a_grace_lets_tasks_that_listen_end_in_peace() {
     let _dog = watchdog();
     let runtime = runtime(2);
     let root = runtime.handle().root().unwrap();

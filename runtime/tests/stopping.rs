@@ -13,7 +13,7 @@ use ramus::net::{TcpListener, TcpStream};
 use ramus::{OrStopping, Scope, checkpoint, scope, shield, yield_now};
 
 #[test]
-fn an_accept_loop_ends_when_its_scope_is_stopped_and_its_connections_are_served() {
+fn rule7_an_accept_loop_ends_when_its_scope_is_stopped_and_its_connections_are_served() {
     let _dog = watchdog();
     let runtime = runtime(2);
     let (stop, stopped) = futures_util::future::abortable(pending::<()>());
@@ -125,7 +125,7 @@ fn a_stop_of_an_outer_scope_counts_and_a_cancel_answers_nothing() {
 }
 
 #[test]
-fn checkpoints_end_a_loop_that_is_cancelled_and_let_others_run() {
+fn d43_d46_checkpoints_end_a_loop_that_is_cancelled_and_let_others_run() {
     let _dog = watchdog();
     let runtime = runtime(1);
     let turns = Arc::new(AtomicUsize::new(0));
@@ -167,7 +167,7 @@ fn a_checkpoint_with_budget_left_does_not_suspend() {
 }
 
 #[test]
-fn is_cancelled_is_false_in_a_shield() {
+fn d50_is_cancelled_is_false_in_a_shield() {
     let _dog = watchdog();
     assert!(!ramus::is_cancelled());
     let ended = runtime(1).block_on(async {

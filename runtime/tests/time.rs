@@ -84,7 +84,7 @@ fn a_reset_sleep_wakes_at_its_new_deadline() {
 }
 
 #[test]
-fn a_value_wins_over_the_deadline() {
+fn d13_d14_a_value_wins_over_the_deadline() {
     runtime().block_on(async {
         let past = Instant::now() - Duration::from_secs(1);
         assert_eq!(timeout_at(past, ready(5)).await, Ok(5));
@@ -139,7 +139,7 @@ fn an_expired_future_is_dropped_before_the_error_is_seen() {
 }
 
 #[test]
-fn the_inner_of_two_timeouts_expires_first() {
+fn d15_the_inner_of_two_timeouts_expires_first() {
     runtime().block_on(async {
         let inner = timeout(Duration::from_millis(1), pending::<()>());
         let outer = timeout(HOUR, inner).await;
@@ -187,7 +187,7 @@ async fn expire_over_a_shield() -> (bool, bool) {
 }
 
 #[test]
-fn an_expired_scope_drains_before_the_error_is_seen() {
+fn spot5_an_expired_scope_drains_before_the_error_is_seen() {
     runtime().block_on(async {
         // On a busy machine the time may be up before the shield begins; then it never does.
         loop {

@@ -30,7 +30,7 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) {
 }
 
 #[test]
-fn a_scope_dropped_half_way_is_adopted() {
+fn d28_a_scope_dropped_half_way_is_adopted() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -91,7 +91,7 @@ fn quietly<T: Send + 'static>(sim: &Sim, future: impl Future<Output = T> + Send 
 }
 
 #[test]
-fn what_the_body_dropped_does_not_count_as_cut() {
+fn d28_what_the_body_dropped_does_not_count_as_cut() {
     let sim = Sim::new();
     let value = sim.run(dropped_half_way(Scope::<Sim>::builder(), Sim::sleep(LONG)));
     assert_eq!(value.unwrap(), 1);
@@ -99,7 +99,7 @@ fn what_the_body_dropped_does_not_count_as_cut() {
 }
 
 #[test]
-fn the_panic_of_an_adopted_subtree_is_its_adopters() {
+fn d22_d28_the_panic_of_an_adopted_subtree_is_its_adopters() {
     let late = || async {
         shield_unbounded(Sim::sleep(10)).await;
         panic!("after the adoption");
@@ -114,7 +114,7 @@ fn the_panic_of_an_adopted_subtree_is_its_adopters() {
 }
 
 #[test]
-fn the_panic_of_a_drained_scope_that_is_dropped_is_not_lost() {
+fn d22_d28_the_panic_of_a_drained_scope_that_is_dropped_is_not_lost() {
     let sim = Sim::new();
     let early = async {
         Sim::sleep(1).await;
@@ -125,7 +125,7 @@ fn the_panic_of_a_drained_scope_that_is_dropped_is_not_lost() {
 }
 
 #[test]
-fn a_root_goes_on_when_an_adopted_subtree_panics() {
+fn d28_a_root_goes_on_when_an_adopted_subtree_panics() {
     let sim = Sim::new();
     let root = Root::new(sim.clone(), "root");
     let task = root.handle().spawn(async {
@@ -147,7 +147,7 @@ fn a_root_goes_on_when_an_adopted_subtree_panics() {
 }
 
 #[test]
-fn select_style_drops_in_all_phases() {
+fn d28_select_style_drops_in_all_phases() {
     for when in [0, 1, 3, 8, 40] {
         let sim = Sim::new();
         let alive = Alive::default();

@@ -22,7 +22,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 #[test]
-fn run_until_cancelled_shows_the_cancel() {
+fn d02_rule4_spot4_run_until_cancelled_shows_the_cancel() {
     let sim = Sim::new();
     let log = Log::default();
     let seen = log.clone();
@@ -47,7 +47,7 @@ fn run_until_cancelled_shows_the_cancel() {
 }
 
 #[test]
-fn a_timeout_drains_what_is_inside() {
+fn spot5_rule4_a_timeout_drains_what_is_inside() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -68,7 +68,7 @@ fn a_timeout_drains_what_is_inside() {
 }
 
 #[test]
-fn a_value_produced_while_a_timeout_drains_wins() {
+fn d14_spot5_a_value_produced_while_a_timeout_drains_wins() {
     let sim = Sim::new();
     let result = sim.run(CutOn::new(
         async {
@@ -90,7 +90,7 @@ fn a_value_produced_while_a_timeout_drains_wins() {
 }
 
 #[test]
-fn a_boundary_that_is_not_polled_any_more_does_not_hold() {
+fn spot6_rule5_a_boundary_that_is_not_polled_any_more_does_not_hold() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -117,7 +117,7 @@ fn a_boundary_that_is_not_polled_any_more_does_not_hold() {
 }
 
 #[test]
-fn many_boundaries_in_one_task() {
+fn rule5_many_boundaries_in_one_task() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -148,7 +148,7 @@ fn many_boundaries_in_one_task() {
 }
 
 #[test]
-fn a_scope_that_is_not_polled_any_more_does_not_hold() {
+fn spot6_rule5_a_scope_that_is_not_polled_any_more_does_not_hold() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -181,7 +181,7 @@ fn a_scope_that_is_not_polled_any_more_does_not_hold() {
 }
 
 #[test]
-fn a_boundary_that_is_polled_again_holds_again() {
+fn spot6_a_boundary_that_is_polled_again_holds_again() {
     let sim = Sim::new();
     let log = Log::default();
     let seen = log.clone();
@@ -243,7 +243,7 @@ where
 }
 
 #[test]
-fn a_moved_scope_is_held_and_cancelled_where_it_is() {
+fn d29_a_moved_scope_is_held_and_cancelled_where_it_is() {
     let sim = Sim::new();
     let log = Log::default();
     let seen = log.clone();
@@ -277,7 +277,7 @@ fn a_moved_scope_is_held_and_cancelled_where_it_is() {
 }
 
 #[test]
-fn a_moved_shield_holds_where_it_is() {
+fn d29_a_moved_shield_holds_where_it_is() {
     let sim = Sim::new();
     let clock = sim.clone();
     sim.run(async move {
@@ -303,7 +303,7 @@ fn a_moved_shield_holds_where_it_is() {
 }
 
 #[test]
-fn a_shield_moved_inside_a_cut_task_keeps_no_longer_than_its_budget() {
+fn d09_d29_a_shield_moved_inside_a_cut_task_keeps_no_longer_than_its_budget() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -330,7 +330,7 @@ fn a_shield_moved_inside_a_cut_task_keeps_no_longer_than_its_budget() {
 }
 
 #[test]
-fn a_leaked_scope_does_not_dangle() {
+fn d29_a_leaked_scope_does_not_dangle() {
     let sim = Sim::new();
     let (alive, log) = (Alive::default(), Log::default());
     let (watch, seen) = (alive.clone(), log.clone());
@@ -361,7 +361,7 @@ fn a_leaked_scope_does_not_dangle() {
 }
 
 #[test]
-fn a_timeout_in_a_shield_in_a_timeout() {
+fn d08_spot5_a_timeout_in_a_shield_in_a_timeout() {
     let sim = Sim::new();
     let result = sim.run_task(CutOn::new(
         shield(ms(50), async {
@@ -381,7 +381,7 @@ fn a_timeout_in_a_shield_in_a_timeout() {
 }
 
 #[test]
-fn shields_and_timeouts_among_many_futures() {
+fn rule4_shields_and_timeouts_among_many_futures() {
     let sim = Sim::new();
     let (alive, log) = (Alive::default(), Log::default());
     let (watch, seen) = (alive.clone(), log.clone());

@@ -35,7 +35,7 @@ fn nest(depth: usize, alive: Alive, log: Log) -> futures_util::future::BoxFuture
 }
 
 #[test]
-fn a_cancel_reaches_everything_below_before_the_scope_returns() {
+fn d01_d32_rule1_a_cancel_reaches_everything_below_before_the_scope_returns() {
     let sim = Sim::new();
     let (alive, log) = (Alive::default(), Log::default());
     let (watch, seen) = (alive.clone(), log.clone());
@@ -60,7 +60,7 @@ fn a_cancel_reaches_everything_below_before_the_scope_returns() {
 }
 
 #[test]
-fn nothing_above_is_cancelled() {
+fn rule6_nothing_above_is_cancelled() {
     let sim = Sim::new();
     let value = sim.run(async {
         scope(|s: Scope<Sim, io::Error>| async move {
@@ -84,7 +84,7 @@ fn nothing_above_is_cancelled() {
 }
 
 #[test]
-fn a_shielded_child_ends_and_its_siblings_do_not() {
+fn d07_d50_rule4_a_shielded_child_ends_and_its_siblings_do_not() {
     let sim = Sim::new();
     let log = Log::default();
     let seen = log.clone();
@@ -122,7 +122,7 @@ fn a_shielded_child_ends_and_its_siblings_do_not() {
 }
 
 #[test]
-fn a_shield_ends_with_its_budget() {
+fn spot3_rule4_a_shield_ends_with_its_budget() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -150,7 +150,7 @@ fn a_shield_ends_with_its_budget() {
 }
 
 #[test]
-fn a_cancel_inside_a_shield_works() {
+fn d06_a_cancel_inside_a_shield_works() {
     let sim = Sim::new();
     sim.run(async {
         shield_unbounded(async {
@@ -168,7 +168,7 @@ fn a_cancel_inside_a_shield_works() {
 }
 
 #[test]
-fn a_member_cancelled_before_its_first_poll_never_runs() {
+fn d03_a_member_cancelled_before_its_first_poll_never_runs() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -194,7 +194,7 @@ fn a_member_cancelled_before_its_first_poll_never_runs() {
 }
 
 #[test]
-fn one_task_alone_is_cancelled_by_its_handle() {
+fn d04_d05_one_task_alone_is_cancelled_by_its_handle() {
     let sim = Sim::new();
     let result = sim.run(async {
         scope(|s: Scope<Sim, io::Error>| async move {
@@ -221,7 +221,7 @@ fn one_task_alone_is_cancelled_by_its_handle() {
 }
 
 #[test]
-fn leaves_in_a_cut_frame_have_no_effect() {
+fn rule3_spot1_leaves_in_a_cut_frame_have_no_effect() {
     let sim = Sim::new();
     let log = Log::default();
     let seen = log.clone();
@@ -250,7 +250,7 @@ fn leaves_in_a_cut_frame_have_no_effect() {
 }
 
 #[test]
-fn futures_of_other_crates_are_dropped_at_their_suspension() {
+fn d02_rule2_futures_of_other_crates_are_dropped_at_their_suspension() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -273,7 +273,7 @@ fn futures_of_other_crates_are_dropped_at_their_suspension() {
 }
 
 #[test]
-fn the_outermost_cancelled_scope_catches() {
+fn d17_rule6_the_outermost_cancelled_scope_catches() {
     let sim = Sim::new();
     let log = Log::default();
     let seen = log.clone();

@@ -30,7 +30,7 @@ fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn a_chain_of_a_million_scopes_is_built_cancelled_and_dropped() {
+fn d33_a_chain_of_a_million_scopes_is_built_cancelled_and_dropped() {
     on_a_small_stack(|| {
         let sim = Sim::new();
         let alive = Alive::default();
@@ -47,7 +47,7 @@ fn a_chain_of_a_million_scopes_is_built_cancelled_and_dropped() {
 }
 
 #[test]
-fn a_hundred_thousand_children_of_one_scope() {
+fn d30_a_hundred_thousand_children_of_one_scope() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();

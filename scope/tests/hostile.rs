@@ -99,7 +99,7 @@ impl<F: Fn() + Send + Sync> Wake for Call<F> {
 }
 
 #[test]
-fn a_waker_that_panics_keeps_nobody_else_asleep() {
+fn d33_a_waker_that_panics_keeps_nobody_else_asleep() {
     let sim = Sim::new();
     let root = Root::new(sim, "root");
     let woken = Arc::new(AtomicUsize::new(0));
@@ -118,7 +118,7 @@ fn a_waker_that_panics_keeps_nobody_else_asleep() {
 }
 
 #[test]
-fn wakers_that_come_back() {
+fn d33_wakers_that_come_back() {
     watched(|| {
         for event in ["wake", "clone", "drop"] {
             for act in 0..4 {
@@ -195,7 +195,7 @@ fn come_back(event: &'static str, act: usize) {
 }
 
 #[test]
-fn a_poll_amid_a_walk_takes_nothing_for_abandoned() {
+fn spot6_a_poll_amid_a_walk_takes_nothing_for_abandoned() {
     let sim = Sim::new();
     let log = Log::default();
     let seen = log.clone();
@@ -230,7 +230,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 }
 
 #[test]
-fn destructors_that_cancel_and_spawn() {
+fn d33_destructors_that_cancel_and_spawn() {
     watched(|| {
         let sim = Sim::new();
         let result = sim.run(async {
@@ -260,7 +260,7 @@ fn destructors_that_cancel_and_spawn() {
 }
 
 #[test]
-fn panics_of_destructors_while_cancelling_are_the_tasks_panics() {
+fn d23_panics_of_destructors_while_cancelling_are_the_tasks_panics() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -314,7 +314,7 @@ fn a_panic_of_a_stop_signal_is_the_bodys() {
 }
 
 #[test]
-fn a_member_dropped_unpolled_in_a_cancelled_scope_was_cut() {
+fn d03_a_member_dropped_unpolled_in_a_cancelled_scope_was_cut() {
     let sim = Sim::new();
     let result = sim.run(async {
         scope(|s: Scope<Sim, io::Error>| async move {

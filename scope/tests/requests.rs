@@ -16,7 +16,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 #[test]
-fn spawning_into_a_cancelled_or_ended_scope() {
+fn d26_spawning_into_a_cancelled_or_ended_scope() {
     let sim = Sim::new();
     sim.run(async {
         let handle = scope(|s: Scope<Sim, io::Error>| async move {
@@ -40,7 +40,7 @@ fn spawning_into_a_cancelled_or_ended_scope() {
 }
 
 #[test]
-fn a_child_may_spawn_while_the_scope_drains() {
+fn d26_d27_a_child_may_spawn_while_the_scope_drains() {
     let sim = Sim::new();
     let log = Log::default();
     let seen = log.clone();
@@ -64,7 +64,7 @@ fn a_child_may_spawn_while_the_scope_drains() {
 }
 
 #[test]
-fn a_soft_stop_is_information_until_the_grace_is_over() {
+fn rule7_a_soft_stop_is_information_until_the_grace_is_over() {
     let sim = Sim::new();
     let log = Log::default();
     let seen = log.clone();

@@ -16,7 +16,7 @@ fn fail(text: &'static str) -> io::Error {
 }
 
 #[test]
-fn a_value_when_all_went_well() {
+fn d30_a_value_when_all_went_well() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -44,7 +44,7 @@ fn fail_join(error: ramus_scope::JoinError) -> io::Error {
 }
 
 #[test]
-fn all_errors_are_collected_first_one_first() {
+fn d19_d20_all_errors_are_collected_first_one_first() {
     let sim = Sim::new();
     let error: Error = sim.run(async {
         scope(|s: Scope<Sim, io::Error>| async move {
@@ -119,7 +119,7 @@ fn isolated_failures_leave_the_siblings_alone() {
 }
 
 #[test]
-fn a_panic_of_a_child_is_resumed_after_the_join() {
+fn d22_a_panic_of_a_child_is_resumed_after_the_join() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -154,7 +154,7 @@ fn alive_count<T, E>(result: &Result<T, E>) -> &'static str {
 }
 
 #[test]
-fn a_panic_of_the_body_is_resumed_after_the_join() {
+fn d22_a_panic_of_the_body_is_resumed_after_the_join() {
     let sim = Sim::new();
     let alive = Alive::default();
     let watch = alive.clone();
@@ -183,7 +183,7 @@ fn sim_is_running() -> bool {
 }
 
 #[test]
-fn own_cancel_that_cut_something() {
+fn rule6_own_cancel_that_cut_something() {
     let sim = Sim::new();
     let error = sim.run(async {
         scope(|s: Scope<Sim, io::Error>| async move {
@@ -203,7 +203,7 @@ fn own_cancel_that_cut_something() {
 }
 
 #[test]
-fn own_cancel_then_a_value_without_suspending() {
+fn d35_own_cancel_then_a_value_without_suspending() {
     let sim = Sim::new();
     let result = sim.run(async {
         scope(|s: Scope<Sim, io::Error>| async move {
@@ -216,7 +216,7 @@ fn own_cancel_then_a_value_without_suspending() {
 }
 
 #[test]
-fn a_deadline_while_draining() {
+fn spot7_spot8_a_deadline_while_draining() {
     let sim = Sim::new();
     let at = sim.instant(10);
     let cut = sim.run(async move {
@@ -247,7 +247,7 @@ fn a_deadline_while_draining() {
 }
 
 #[test]
-fn a_deadline_that_has_passed_polls_the_body_once() {
+fn d13_a_deadline_that_has_passed_polls_the_body_once() {
     let sim = Sim::new();
     let at = sim.instant(0);
     let ready =
@@ -268,7 +268,7 @@ fn a_deadline_that_has_passed_polls_the_body_once() {
 }
 
 #[test]
-fn a_moved_deadline() {
+fn d12_a_moved_deadline() {
     let sim = Sim::new();
     let (early, late) = (sim.instant(5), sim.instant(50));
     let result = sim.run(async move {
@@ -289,7 +289,7 @@ fn a_moved_deadline() {
 }
 
 #[test]
-fn an_empty_scope_neither_yields_nor_observes() {
+fn d44_an_empty_scope_neither_yields_nor_observes() {
     let sim = Sim::new();
     let order = sim.run(async {
         let log = Log::default();

@@ -35,7 +35,7 @@ fn cancelled_at_1(child: impl Future<Output = ()> + Send + 'static) -> u64 {
 }
 
 #[test]
-fn the_smallest_budget_of_nested_shields_counts() {
+fn d08_the_smallest_budget_of_nested_shields_counts() {
     let alive = Alive::default();
     let guard = alive.guard();
     let end = cancelled_at_1(shield(
@@ -53,7 +53,7 @@ fn the_smallest_budget_of_nested_shields_counts() {
 }
 
 #[test]
-fn a_shield_opened_inside_a_spent_one_protects_nothing() {
+fn d08_a_shield_opened_inside_a_spent_one_protects_nothing() {
     let end = cancelled_at_1(shield(ms(10), async {
         // Holds until 30, so that the other branch can go on after the budget was spent at 11.
         let holder = async {
@@ -74,7 +74,7 @@ fn a_shield_opened_inside_a_spent_one_protects_nothing() {
 }
 
 #[test]
-fn a_spent_shield_with_a_scope_inside_drains_it() {
+fn spot3_a_spent_shield_with_a_scope_inside_drains_it() {
     let log = Log::default();
     let seen = log.clone();
     let end = cancelled_at_1(shield(ms(5), async move {
@@ -96,7 +96,7 @@ fn a_spent_shield_with_a_scope_inside_drains_it() {
 }
 
 #[test]
-fn a_scope_is_cancelled_by_its_handle_while_its_body_is_shielded() {
+fn d11_a_scope_is_cancelled_by_its_handle_while_its_body_is_shielded() {
     let sim = Sim::new();
     let log = Log::default();
     let seen = log.clone();
@@ -126,7 +126,7 @@ fn a_scope_is_cancelled_by_its_handle_while_its_body_is_shielded() {
 }
 
 #[test]
-fn a_hard_cancel_asks_shielded_scopes_to_finish_soon() {
+fn rule7_a_hard_cancel_asks_shielded_scopes_to_finish_soon() {
     let end = cancelled_at_1(shield_unbounded(async {
         scope(|inner: Scope<Sim, io::Error>| async move {
             // A task of its own: the cancel wakes the shielded task anyway, but not what is below it.
@@ -144,7 +144,7 @@ fn a_hard_cancel_asks_shielded_scopes_to_finish_soon() {
 }
 
 #[test]
-fn a_scope_opened_after_a_stop_is_stopping() {
+fn rule7_a_scope_opened_after_a_stop_is_stopping() {
     let sim = Sim::new();
     sim.run(async {
         scope(|s: Scope<Sim, io::Error>| async move {

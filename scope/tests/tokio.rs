@@ -112,7 +112,7 @@ async fn a_deadline_and_a_shield() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_of_scopes_from_all_threads() {
+async fn d32_a_storm_of_scopes_from_all_threads() {
     let tasks: Vec<_> = (0..200)
         .map(|i| {
             tokio::spawn(async move {
@@ -183,7 +183,7 @@ fn grow(
 }
 
 #[test]
-fn cancels_from_eight_threads_while_the_tree_grows() {
+fn d32_cancels_from_eight_threads_while_the_tree_grows() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     let alive = Arc::new(AtomicUsize::new(0));
     for _ in 0..10 {
