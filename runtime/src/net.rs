@@ -10,4 +10,4 @@ pub use crate::io::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError
 pub use crate::io::tcp::{TcpListener, TcpStream};
 pub use crate::io::udp::UdpSocket;
 pub use crate::io::unix::{UnixListener, UnixStream};
-pub use crate::io::{Incoming, ToSocketAddrs, WriteAllError};
+pub use crate::io::{Incoming, ReadExact, ToSocketAddrs, WriteAll, WriteAllError};

@@ -163,7 +163,7 @@ impl Signals {
     ///
     /// # Cancel safety
     ///
-    /// A delivery is taken when this resolves, or not at all.
+    /// Cancel safe: it either completes or has no effect. A delivery is taken when this resolves, or not at all.
     pub async fn recv(&mut self) -> io::Result<()> {
         let mut one = [0];
         match self.arrived.read(&mut one).await? {
@@ -208,7 +208,7 @@ impl fmt::Debug for Signals {
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends the listening; nothing is left registered.
+/// Cancel safe: it only observes, and a cut or dropped wait has no effect. It ends the listening.
 pub fn ctrl_c() -> impl Future<Output = io::Result<()>> + Send + 'static {
     once(SignalKind::INTERRUPT)
 }
@@ -225,11 +225,11 @@ pub fn ctrl_c() -> impl Future<Output = io::Result<()>> + Send + 'static {
 ///
 /// # Errors
 ///
-/// As [`ctrl_c`].
+/// Cancel safe: it only observes, and a cut or dropped wait has no effect. It ends the listening.
 ///
 /// # Cancel safety
 ///
-/// As [`ctrl_c`].
+/// Cancel safe: it only observes, and a cut or dropped wait has no effect. It ends the listening.
 pub fn terminate() -> impl Future<Output = io::Result<()>> + Send + 'static {
     once(SignalKind::TERMINATE)
 }

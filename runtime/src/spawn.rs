@@ -119,7 +119,8 @@ where
 ///
 /// # Cancel safety
 ///
-/// A cancellation point: in a cut frame it never resolves, and the code is dropped here. It has no effect to lose.
+/// Cancel safe: it either completes or has no effect. It is a cancellation point:
+/// in a cut frame the code is dropped here.
 pub fn yield_now() -> YieldNow {
     YieldNow { yielded: false }
 }

@@ -51,7 +51,8 @@ pub trait OrStopping<T, E>: Future<Output = Result<T, E>> {
     ///
     /// # Cancel safety
     ///
-    /// That of the future, which is also dropped where it waits when the scope is asked to stop.
+    /// Cancel safe to drop, but what was under way inside is lost with it: the future is dropped where it waits when the
+    /// scope is asked to stop.
     fn or_stopping(self, scope: &ScopeHandle) -> UntilStopping<'_, Self>
     where
         Self: Sized,

@@ -45,7 +45,7 @@ pub use interval::{Interval, interval, interval_at};
 ///
 /// # Cancel safety
 ///
-/// Dropping it loses nothing. In a cut frame it is inert.
+/// Cancel safe: it only observes, and a cut or dropped wait has no effect.
 ///
 /// ```
 /// use ramus::time::{Duration, sleep};
@@ -69,7 +69,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// # Cancel safety
 ///
-/// Dropping it loses nothing. In a cut frame it is inert.
+/// Cancel safe: it only observes, and a cut or dropped wait has no effect.
 ///
 /// ```
 /// use ramus::time::{Duration, Instant, sleep_until};
@@ -199,7 +199,7 @@ impl Future for Sleep {
 ///
 /// # Cancel safety
 ///
-/// That of `future`, which is dropped at its suspension.
+/// Cancel safe to drop, but what was under way inside is lost with it: `future` is dropped at its suspension.
 ///
 /// ```
 /// use ramus::time::{Duration, timeout};
@@ -228,7 +228,7 @@ pub fn timeout<F: IntoFuture>(limit: Duration, future: F) -> Timeout<F::IntoFutu
 ///
 /// # Cancel safety
 ///
-/// That of `future`, which is dropped at its suspension.
+/// Cancel safe to drop, but what was under way inside is lost with it: `future` is dropped at its suspension.
 ///
 /// ```
 /// use ramus::time::{Duration, Instant, sleep, timeout_at};

@@ -66,7 +66,8 @@ impl Cancelled {
     ///
     /// # Cancel safety
     ///
-    /// Being dropped is its purpose.
+    /// Cancel safe: it only observes, and a cut or dropped wait has no effect. Being dropped is its
+    /// purpose.
     pub fn resume<T>(self) -> Resume<T> {
         Resume { _value: PhantomData }
     }
@@ -123,7 +124,8 @@ pin_project! {
 ///
 /// # Cancel safety
 ///
-/// `future` is dropped at a suspension, after the scopes and shields inside it have drained.
+/// A boundary: it holds back the drop of the code around it until what is open inside has ended.
+/// `future` is dropped at a suspension then.
 ///
 /// ```
 /// # async fn work() -> u32 { 1 }

@@ -22,7 +22,8 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the future at its suspension; scopes inside are adopted by the scope around.
+    /// Cancel safe to drop, but what was under way inside is lost with it: the future is dropped at its suspension,
+    /// and scopes inside are adopted by the scope around.
     ///
     /// ```
     /// # use std::future::ready;

@@ -280,7 +280,7 @@ impl<H: Host> ScopeHandle<H> {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: it only observes.
+    /// Cancel safe: it only observes, and a cut or dropped wait has no effect.
     pub fn cancelled(&self) -> WaitCancelled {
         WaitCancelled::new(&self.node)
     }
@@ -309,7 +309,7 @@ impl<H: Host> ScopeHandle<H> {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: it only observes.
+    /// Cancel safe: it only observes, and a cut or dropped wait has no effect.
     pub fn stopping(&self) -> WaitStopping {
         WaitStopping::new(&self.node)
     }

@@ -288,7 +288,8 @@ impl<F: Future> Member<F> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the future inside and ends the membership.
+    /// Cancel safe to drop, but what was under way inside is lost with it: the future is dropped, and the
+    /// membership ends.
     pub fn into_future(self) -> MemberFuture<F> {
         MemberFuture { member: self, cancel: Arc::new(TaskCancel::new()) }
     }

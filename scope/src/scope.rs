@@ -138,6 +138,7 @@ impl Builder {
 ///
 /// # Cancel safety
 ///
+/// A boundary: it holds back the drop of the code around it until what is open inside has ended.
 /// If the code around is cut, the scope is cancelled, drains, and then lets itself be dropped. If its future is simply
 /// dropped, its members are cancelled and adopted by the scope around, which waits for them.
 ///

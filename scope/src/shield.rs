@@ -31,6 +31,7 @@ pin_project! {
 ///
 /// # Cancel safety
 ///
+/// A boundary: it holds back the drop of the code around it until what is open inside has ended.
 /// If the task is cut, the future goes on until it ends or the budget does.
 ///
 /// ```
@@ -49,6 +50,7 @@ pub fn shield<F: Future>(budget: Duration, future: F) -> Shield<F> {
 ///
 /// # Cancel safety
 ///
+/// A boundary: it holds back the drop of the code around it until what is open inside has ended.
 /// If the task is cut, the future goes on until it ends.
 ///
 /// ```

@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 ///
 /// # Cancel safety
 ///
-/// Dropping it loses nothing; the deadline is an instant, so a new sleep may wait for the rest of it.
+/// Cancel safe: it only observes, and a cut or dropped wait has no effect. The deadline is an instant, so a
+/// new sleep may wait for the rest of it.
 ///
 /// ```
 /// use ramus_timer::{Clock, Timer};

@@ -16,7 +16,7 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// As that of the future inside.
+    /// Cancel safe to drop, but what was under way inside is lost with it.
     ///
     /// ```
     /// use ramus_timer::{Clock, Timer};

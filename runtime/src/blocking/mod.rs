@@ -133,6 +133,7 @@ where
 ///
 /// # Cancel safety
 ///
+/// A boundary: it holds back the drop of the code around it until what is open inside has ended.
 /// When it is cut, work that has not begun is removed; work that has begun is waited for, as by a shield without bound.
 /// Dropping it removes work that has not begun; work that has begun goes on, the scope that it was begun in waits for it,
 /// and its result is dropped.

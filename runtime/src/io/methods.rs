@@ -2,7 +2,7 @@
 
 /// The inherent methods of everything that reads: `source()` gives the [`Source`].
 macro_rules! reading_methods {
-    () => {
+    ($stream:ty) => {
         /// Reads what is there, at most `buf.len()` bytes, and waits until there is something. 0 is the end of the
         /// stream, unless `buf` is empty.
         ///
@@ -12,7 +12,7 @@ macro_rules! reading_methods {
         ///
         /// # Cancel safety
         ///
-        /// Cancel safe: a dropped read has taken nothing.
+        /// Cancel safe: it either completes or has no effect. A dropped read has taken nothing.
         pub async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
             self.source().recv(buf).await
         }
@@ -21,14 +21,15 @@ macro_rules! reading_methods {
         ///
         /// # Errors
         ///
-        /// `UnexpectedEof` if the stream ends before; otherwise as [`read`](Self::read). An unknown part of `buf` is
-        /// filled then.
+        /// `UnexpectedEof` if the stream ends before; otherwise as [`read`](Self::read). What was read before is in
+        /// `buf`, and the future tells how much that is.
         ///
         /// # Cancel safety
         ///
-        /// Not cancel safe: what was read is in `buf`, but how much that is gets lost.
-        pub async fn read_exact(&mut self, buf: &mut [u8]) -> io::Result<()> {
-            self.source().recv_exact(buf).await
+        /// Not atomic: a cut may come after a part, and the error or the value says how far it came. The future's
+        /// [`filled`](crate::net::ReadExact::filled) is that number.
+        pub fn read_exact<'b>(&'b mut self, buf: &'b mut [u8]) -> ReadExact<'b, $stream> {
+            ReadExact::new(self.source(), buf)
         }
 
         /// As [`read`](Self::read), into several buffers one after the other.
@@ -39,7 +40,7 @@ macro_rules! reading_methods {
         ///
         /// # Cancel safety
         ///
-        /// Cancel safe.
+        /// Cancel safe: it either completes or has no effect.
         pub async fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
             self.source().recv_vectored(bufs).await
         }
@@ -64,7 +65,7 @@ macro_rules! reading_methods {
         ///
         /// # Cancel safety
         ///
-        /// Cancel safe.
+        /// Cancel safe: it only observes, and a cut or dropped wait has no effect.
         pub async fn readable(&self) -> io::Result<()> {
             self.source().ready(Side::Read).await
         }
@@ -83,7 +84,7 @@ pub(crate) use reading_methods;
 
 /// The inherent methods of everything that writes: `source()` gives the [`Source`].
 macro_rules! writing_methods {
-    () => {
+    ($stream:ty) => {
         /// Writes as much of `buf` as the system takes, and waits until it takes something.
         ///
         /// # Errors
@@ -92,7 +93,7 @@ macro_rules! writing_methods {
         ///
         /// # Cancel safety
         ///
-        /// Cancel safe: a dropped write has written nothing.
+        /// Cancel safe: it either completes or has no effect. A dropped write has written nothing.
         pub async fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
             self.source().send(buf).await
         }
@@ -105,9 +106,10 @@ macro_rules! writing_methods {
         ///
         /// # Cancel safety
         ///
-        /// Not cancel safe: how much was written gets lost.
-        pub async fn write_all(&mut self, buf: &[u8]) -> Result<(), WriteAllError> {
-            self.source().send_all(buf).await
+        /// Not atomic: a cut may come after a part, and the error or the value says how far it came. The future's
+        /// [`written`](crate::net::WriteAll::written) is that number.
+        pub fn write_all<'b>(&'b mut self, buf: &'b [u8]) -> WriteAll<'b, $stream> {
+            WriteAll::new(self.source(), buf)
         }
 
         /// As [`write`](Self::write), from several buffers one after the other.
@@ -118,7 +120,7 @@ macro_rules! writing_methods {
         ///
         /// # Cancel safety
         ///
-        /// Cancel safe.
+        /// Cancel safe: it either completes or has no effect.
         pub async fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
             self.source().send_vectored(bufs).await
         }
@@ -143,7 +145,7 @@ macro_rules! writing_methods {
         ///
         /// # Cancel safety
         ///
-        /// Cancel safe.
+        /// Cancel safe: it only observes, and a cut or dropped wait has no effect.
         pub async fn writable(&self) -> io::Result<()> {
             self.source().ready(Side::Write).await
         }

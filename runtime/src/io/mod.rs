@@ -11,7 +11,8 @@ pub(crate) mod tcp;
 mod tests;
 pub(crate) mod udp;
 pub(crate) mod unix;
+pub(crate) mod whole;
 
 pub use accept::Incoming;
 pub use addr::ToSocketAddrs;
-pub use stream::WriteAllError;
+pub use whole::{ReadExact, WriteAll, WriteAllError};

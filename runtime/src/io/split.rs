@@ -10,8 +10,9 @@ use std::task::{Context as TaskContext, Poll};
 
 use super::methods::{reading_methods, writing_methods};
 use super::source::{Side, Source};
-use super::stream::{Duplex, WriteAllError};
+use super::stream::Duplex;
 use super::tcp::TcpStream;
+use super::whole::{ReadExact, WriteAll};
 use crate::readiness::WaiterId;
 use crate::sync::Arc;
 
@@ -96,7 +97,7 @@ impl<'a, S: Duplex> ReadHalf<'a, S> {
         self.stream.source()
     }
 
-    reading_methods!();
+    reading_methods!(S);
 }
 
 impl<'a, S: Duplex> WriteHalf<'a, S> {
@@ -117,7 +118,7 @@ impl<'a, S: Duplex> WriteHalf<'a, S> {
         self.source().shut(Shutdown::Write)
     }
 
-    writing_methods!();
+    writing_methods!(S);
 }
 
 impl<S: Duplex> OwnedReadHalf<S> {
@@ -149,7 +150,7 @@ impl<S: Duplex> OwnedReadHalf<S> {
         &self.stream
     }
 
-    reading_methods!();
+    reading_methods!(S);
 }
 
 impl<S: Duplex> Drop for OwnedReadHalf<S> {
@@ -196,7 +197,7 @@ impl<S: Duplex> OwnedWriteHalf<S> {
         &self.stream
     }
 
-    writing_methods!();
+    writing_methods!(S);
 }
 
 impl<S: Duplex> Drop for OwnedWriteHalf<S> {
@@ -218,7 +219,7 @@ impl OwnedReadHalf<TcpStream> {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe.
+    /// Cancel safe: it either completes or has no effect.
     pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.stream.peek(buf).await
     }
@@ -233,7 +234,7 @@ impl ReadHalf<'_, TcpStream> {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe.
+    /// Cancel safe: it either completes or has no effect.
     pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.stream.peek(buf).await
     }

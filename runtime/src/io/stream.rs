@@ -1,7 +1,5 @@
 //! Byte streams: what TCP and Unix streams, their halves and the trait implementations have in common.
 
-use std::error::Error;
-use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{self, Shutdown};
@@ -148,17 +146,6 @@ impl<T: ByteStream> Source<T> {
         poll_fn(|cx| self.poll_recv(cx, &mut waiter.id, buf)).await
     }
 
-    pub(crate) async fn recv_exact(&self, mut buf: &mut [u8]) -> io::Result<()> {
-        while !buf.is_empty() {
-            let bytes = self.recv(buf).await?;
-            if bytes == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            buf = &mut buf[bytes..];
-        }
-        Ok(())
-    }
-
     pub(crate) async fn recv_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let mut waiter = self.waiter(Side::Read);
         poll_fn(|cx| self.poll_recv_vectored(cx, &mut waiter.id, bufs)).await
@@ -167,20 +154,6 @@ impl<T: ByteStream> Source<T> {
     pub(crate) async fn send(&self, buf: &[u8]) -> io::Result<usize> {
         let mut waiter = self.waiter(Side::Write);
         poll_fn(|cx| self.poll_send(cx, &mut waiter.id, buf)).await
-    }
-
-    pub(crate) async fn send_all(&self, buf: &[u8]) -> Result<(), WriteAllError> {
-        let mut written = 0;
-        while written < buf.len() {
-            match self.send(&buf[written..]).await {
-                Ok(0) => {
-                    return Err(WriteAllError { written, error: io::ErrorKind::WriteZero.into() });
-                }
-                Ok(bytes) => written += bytes,
-                Err(error) => return Err(WriteAllError { written, error }),
-            }
-        }
-        Ok(())
     }
 
     pub(crate) async fn send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -213,59 +186,3 @@ impl<T: ByteStream> Source<T> {
 
 /// Slices that every supported system takes in one vectored call (`IOV_MAX` is 1024, or 16 on the oldest).
 const MOST_SLICES: usize = 16;
-
-/// The error of `write_all`: what went wrong, and how many bytes had been written before.
-///
-/// Turns into an [`io::Error`] with `?`.
-///
-/// ```
-/// use ramus::net::{TcpListener, TcpStream};
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let runtime = ramus::Runtime::new()?;
-/// # runtime.block_on(async {
-/// # let listener = TcpListener::bind("127.0.0.1:0").await?;
-/// # let mut client = TcpStream::connect(listener.local_addr()?).await?;
-/// # let (_stream, _) = listener.accept().await?;
-/// if let Err(error) = client.write_all(b"hello").await {
-///     eprintln!("{error}, after {} bytes", error.written());
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # })
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct WriteAllError {
-    written: usize,
-    error: io::Error,
-}
-
-impl WriteAllError {
-    /// Bytes that the system took before the error.
-    pub fn written(&self) -> usize {
-        self.written
-    }
-
-    /// What went wrong.
-    pub fn error(&self) -> &io::Error {
-        &self.error
-    }
-}
-
-impl fmt::Display for WriteAllError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "after {} bytes: {}", self.written, self.error)
-    }
-}
-
-impl Error for WriteAllError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.error)
-    }
-}
-
-impl From<WriteAllError> for io::Error {
-    fn from(error: WriteAllError) -> Self {
-        error.error
-    }
-}

@@ -45,7 +45,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, it has no effect.
+    /// Cancel safe: it either completes or has no effect.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         let addrs = resolve(addr).await?;
         Self::from_std(net::UdpSocket::bind(addrs.as_slice())?)
@@ -74,7 +74,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, it has no effect.
+    /// Cancel safe: it either completes or has no effect.
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
         let addrs = resolve(addr).await?;
         self.source.get().connect(addrs.as_slice())
@@ -88,7 +88,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a dropped send has sent nothing.
+    /// Cancel safe: it either completes or has no effect. A dropped send has sent nothing.
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
         self.source.run(Side::Write, |io| more(io.send(buf))).await
     }
@@ -101,7 +101,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a dropped receive has taken nothing.
+    /// Cancel safe: it either completes or has no effect. A dropped receive has taken nothing.
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.source.run(Side::Read, |io| more(io.recv(buf))).await
     }
@@ -131,7 +131,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a dropped send has sent nothing.
+    /// Cancel safe: it either completes or has no effect. A dropped send has sent nothing.
     pub async fn send_to(&self, buf: &[u8], addr: impl ToSocketAddrs) -> io::Result<usize> {
         let addr = resolve(addr).await?.as_slice()[0];
         self.source.run(Side::Write, |io| more(io.send_to(buf, addr))).await
@@ -145,7 +145,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a dropped receive has taken nothing.
+    /// Cancel safe: it either completes or has no effect. A dropped receive has taken nothing.
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.source.run(Side::Read, |io| more(io.recv_from(buf))).await
     }
@@ -158,7 +158,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe.
+    /// Cancel safe: it either completes or has no effect.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.source.run(Side::Read, |io| more(io.peek(buf))).await
     }
@@ -171,7 +171,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe.
+    /// Cancel safe: it either completes or has no effect.
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.source.run(Side::Read, |io| more(io.peek_from(buf))).await
     }
@@ -256,7 +256,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe.
+    /// Cancel safe: it only observes, and a cut or dropped wait has no effect.
     pub async fn readable(&self) -> io::Result<()> {
         self.source.ready(Side::Read).await
     }
@@ -269,7 +269,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe.
+    /// Cancel safe: it only observes, and a cut or dropped wait has no effect.
     pub async fn writable(&self) -> io::Result<()> {
         self.source.ready(Side::Write).await
     }

@@ -39,8 +39,8 @@ use crate::{context, leaf};
 ///
 /// # Cancel safety
 ///
-/// Awaiting is only observing: when the awaiting task is cancelled, or the handle is dropped in a `select!`, the joined
-/// task is not cancelled. A `&mut JoinHandle` can be awaited again after the other branch won; the result is not lost:
+/// Cancel safe: it only observes, and a cut or dropped wait has no effect. When the awaiting task is
+/// cancelled, or the handle is dropped in a `select!`, the joined task is not cancelled. A `&mut JoinHandle` can be awaited again after the other branch won; the result is not lost:
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

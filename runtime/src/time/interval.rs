@@ -85,7 +85,7 @@ impl Interval {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses no tick.
+    /// Cancel safe: it either completes or has no effect. A dropped wait loses no tick.
     ///
     /// ```
     /// # use ramus::time::{Duration, interval};

@@ -65,7 +65,7 @@ impl TcpListener {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, it has no effect.
+    /// Cancel safe: it either completes or has no effect.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         let mut last = None;
         for &addr in resolve(addr).await?.as_slice() {
@@ -107,7 +107,7 @@ impl TcpListener {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: no connection gets lost.
+    /// Cancel safe: it either completes or has no effect. No connection gets lost.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let mut waiter = self.source.waiter(Side::Read);
         let mut pause = Pause::default();

@@ -12,7 +12,8 @@ use crate::io::addr::{ToSocketAddrs, resolve};
 use crate::io::methods::{descriptor_traits, reading_methods, stream_methods, writing_methods};
 use crate::io::source::{Side, Source, more};
 use crate::io::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use crate::io::stream::{Duplex, WriteAllError};
+use crate::io::stream::Duplex;
+use crate::io::whole::{ReadExact, WriteAll};
 use crate::readiness::WaiterId;
 use crate::sync::Arc;
 
@@ -79,7 +80,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a connection under way is closed.
+    /// Cancel safe: it either completes or has no effect. A connection under way is closed.
     pub async fn connect(addr: impl ToSocketAddrs) -> io::Result<Self> {
         let mut last = None;
         for &addr in resolve(addr).await?.as_slice() {
@@ -138,7 +139,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe.
+    /// Cancel safe: it either completes or has no effect.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.source.run(Side::Read, |io| more(io.peek(buf))).await
     }
@@ -241,8 +242,8 @@ impl TcpStream {
         self.source.get().set_ttl(ttl)
     }
 
-    reading_methods!();
-    writing_methods!();
+    reading_methods!(Self);
+    writing_methods!(Self);
     stream_methods!(net::TcpStream);
 }
 

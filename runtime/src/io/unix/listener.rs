@@ -72,7 +72,7 @@ impl UnixListener {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: no connection gets lost.
+    /// Cancel safe: it either completes or has no effect. No connection gets lost.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let mut waiter = self.source.waiter(Side::Read);
         let mut pause = Pause::default();

@@ -14,7 +14,8 @@ use crate::context;
 use crate::io::methods::{descriptor_traits, reading_methods, stream_methods, writing_methods};
 use crate::io::source::{Side, Source, more};
 use crate::io::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use crate::io::stream::{Duplex, WriteAllError};
+use crate::io::stream::Duplex;
+use crate::io::whole::{ReadExact, WriteAll};
 use crate::readiness::WaiterId;
 use crate::sync::Arc;
 
@@ -71,7 +72,7 @@ impl UnixStream {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe.
+    /// Cancel safe: it either completes or has no effect.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         let addr = SockAddr::unix(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -141,8 +142,8 @@ impl UnixStream {
         self.source.get().peer_addr()
     }
 
-    reading_methods!();
-    writing_methods!();
+    reading_methods!(Self);
+    writing_methods!(Self);
     stream_methods!(net::UnixStream);
 }
 
