@@ -4,6 +4,7 @@
 //! Threads: a waiter, two cancellers (one is main); two waiters, one of which gives up, and a canceller (main). Bound: 2
 //! preemptions.
 //! Planted fault: the waiter does not ask again after it listed itself.
+//! Covers: D5, D32.
 #![cfg(ramus_loom)]
 
 mod scope_bench;

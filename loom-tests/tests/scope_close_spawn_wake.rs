@@ -4,6 +4,7 @@
 //! in; a refused future is not polled.
 //! Threads: a spawner, the last member, the closer (main). Bound: 2 preemptions.
 //! Planted fault: an admission is granted after the drain.
+//! Covers: D26, D27.
 #![cfg(ramus_loom)]
 
 mod scope_bench;

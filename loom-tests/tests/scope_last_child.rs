@@ -4,6 +4,7 @@
 //! once.
 //! Threads: two children, the waiter (main). Bound: 2 preemptions.
 //! Planted fault: a completion reads and writes the count instead of one subtraction.
+//! Covers: D27.
 #![cfg(ramus_loom)]
 
 mod scope_bench;

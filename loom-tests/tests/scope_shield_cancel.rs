@@ -4,6 +4,7 @@
 //! everything in it ran to its end. What is in the shield is never dropped half-way; what comes after it never runs.
 //! Threads: a canceller, the poller (main). Bound: 2 preemptions.
 //! Planted fault: a fresh shield does not hold back the drop.
+//! Covers: D7, rule 4.
 #![cfg(ramus_loom)]
 
 mod scope_bench;

@@ -4,6 +4,7 @@
 //! Property: every live descendant ends cancelled or complete; nothing deadlocks, nothing leaks.
 //! Threads: a canceller, a poller (main), and in one model a job that lists itself and ends. Bound: 2 preemptions.
 //! Planted fault: a scope that gets its row does not look whether what is around it is cut already.
+//! Covers: D32.
 #![cfg(ramus_loom)]
 
 mod scope_bench;
