@@ -115,7 +115,7 @@ pub use scope::{
     scope, shield,
 };
 pub use spawn::{spawn, yield_now};
-pub use stopping::{OrStopping, UntilStopping};
+pub use stopping::{OrStopping, TryUntilStopping, UntilStopping};
 pub use task::JoinHandle;
 pub use time::{interval, sleep, sleep_until, timeout, timeout_at};
 pub use tree::{Straggler, TreeEntry, TreeSnapshot};

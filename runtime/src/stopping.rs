@@ -10,7 +10,8 @@ use ramus_scope::WaitStopping;
 
 use crate::scope::ScopeHandle;
 
-/// [`or_stopping`](OrStopping::or_stopping) on every future of a `Result`.
+/// [`until_stopping`](OrStopping::until_stopping) on every future, and [`or_stopping`](OrStopping::or_stopping) on every
+/// future of a `Result`.
 ///
 /// ```no_run
 /// use std::io;
@@ -38,12 +39,38 @@ use crate::scope::ScopeHandle;
 ///     Ok(())
 /// }
 /// ```
-pub trait OrStopping<T, E>: Future<Output = Result<T, E>> {
+pub trait OrStopping: Future + Sized {
     /// Waits for this future or for the scope's [`stopping`](crate::ScopeHandle::stopping), whichever is first: `Some` of
     /// the future's value, or `None` as soon as the scope is asked to stop.
     ///
     /// A scope that is stopping already is found before the future is polled, so a loop over something that is always
     /// ready ends too.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ramus::{OrStopping, Scope, sleep};
+    /// # let runtime = ramus::Runtime::new()?;
+    /// # runtime.block_on(async {
+    /// ramus::scope(|s: Scope| async move {
+    ///     s.stop(Duration::from_secs(10));
+    ///     // What it does every hour is over.
+    ///     assert!(sleep(Duration::from_secs(3600)).until_stopping(&s).await.is_none());
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe to drop, but what was under way inside is lost with it: the future is dropped where it waits when the
+    /// scope is asked to stop.
+    fn until_stopping(self, scope: &ScopeHandle) -> UntilStopping<'_, Self> {
+        UntilStopping { future: self, scope, stopping: scope.stopping() }
+    }
+
+    /// As [`until_stopping`](OrStopping::until_stopping), with the error outside of the option: for `?`.
     ///
     /// # Errors
     ///
@@ -53,18 +80,18 @@ pub trait OrStopping<T, E>: Future<Output = Result<T, E>> {
     ///
     /// Cancel safe to drop, but what was under way inside is lost with it: the future is dropped where it waits when the
     /// scope is asked to stop.
-    fn or_stopping(self, scope: &ScopeHandle) -> UntilStopping<'_, Self>
+    fn or_stopping<T, E>(self, scope: &ScopeHandle) -> TryUntilStopping<'_, Self>
     where
-        Self: Sized,
+        Self: Future<Output = Result<T, E>>,
     {
-        UntilStopping { future: self, scope, stopping: scope.stopping() }
+        TryUntilStopping { inner: self.until_stopping(scope) }
     }
 }
 
-impl<F, T, E> OrStopping<T, E> for F where F: Future<Output = Result<T, E>> {}
+impl<F: Future> OrStopping for F {}
 
 pin_project! {
-    /// The future of [`OrStopping::or_stopping`].
+    /// The future of [`OrStopping::until_stopping`].
     #[must_use = "futures do nothing unless they are polled"]
     pub struct UntilStopping<'a, F> {
         #[pin]
@@ -75,27 +102,45 @@ pin_project! {
     }
 }
 
-impl<F, T, E> Future for UntilStopping<'_, F>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    type Output = Result<Option<T>, E>;
+impl<F: Future> Future for UntilStopping<'_, F> {
+    type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // Inert in a cut frame, as every leaf is; the future inside may still have something to drain.
         if !ramus_scope::is_cut() && this.scope.is_stopping() {
-            return Poll::Ready(Ok(None));
+            return Poll::Ready(None);
         }
-        if let Poll::Ready(result) = this.future.poll(cx) {
-            return Poll::Ready(result.map(Some));
+        if let Poll::Ready(value) = this.future.poll(cx) {
+            return Poll::Ready(Some(value));
         }
-        this.stopping.poll(cx).map(|()| Ok(None))
+        this.stopping.poll(cx).map(|()| None)
     }
 }
 
 impl<F> fmt::Debug for UntilStopping<'_, F> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("UntilStopping").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The future of [`OrStopping::or_stopping`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct TryUntilStopping<'a, F> {
+        #[pin]
+        inner: UntilStopping<'a, F>,
+    }
+}
+
+impl<F, T, E> Future for TryUntilStopping<'_, F>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    type Output = Result<Option<T>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().inner.poll(cx).map(Option::transpose)
     }
 }
