@@ -27,6 +27,7 @@
 //! * [`Runtime`], [`Builder`], [`Handle`]: starting, reaching and ending a runtime.
 //! * [`spawn`], [`spawn_blocking`], [`yield_now`], [`checkpoint`], [`is_cancelled`], [`task`]: tasks.
 //! * [`net`], [`time`], [`signal`]: what tasks wait for; [`OrStopping`]: waiting for it until the scope is asked to stop.
+//! * [`background`], [`Supervisor`]: work for the whole process, and children that are restarted.
 //! * [`metrics`], [`Handle::tree`]: what it is doing.
 //!
 //! # How it works: what passes through on the way
@@ -54,6 +55,7 @@
 
 pub(crate) mod sync;
 
+mod background;
 pub mod blocking;
 mod builder;
 mod checkpoint;
@@ -88,6 +90,7 @@ pub mod metrics;
 pub mod net;
 pub mod runtime;
 pub mod signal;
+pub mod supervise;
 pub mod task;
 pub mod time;
 
@@ -104,6 +107,7 @@ mod poll_write;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
 
+pub use background::background;
 pub use blocking::spawn_blocking;
 pub use builder::Builder;
 pub use checkpoint::{Checkpoint, checkpoint, is_cancelled};
@@ -111,11 +115,12 @@ pub use error::EnterError;
 pub use handle::{EnterGuard, Handle};
 pub use runtime::{Runtime, ShutdownReport};
 pub use scope::{
-    BoxError, Cancelled, JoinError, Reason, ReasonKind, Refused, Scope, ScopeError, ScopeHandle, run_until_cancelled,
-    scope, shield,
+    BoxError, Cancelled, JoinError, Reason, ReasonKind, Refused, Scope, ScopeBuilder, ScopeError, ScopeHandle,
+    ScopeValue, TreeKind, TreeRow, run_until_cancelled, scope, scope_value, shield, shield_unbounded,
 };
 pub use spawn::{spawn, yield_now};
 pub use stopping::{OrStopping, TryUntilStopping, UntilStopping};
+pub use supervise::{Supervisor, SupervisorError};
 pub use task::JoinHandle;
 pub use time::{interval, sleep, sleep_until, timeout, timeout_at};
 pub use tree::{Straggler, TreeEntry, TreeSnapshot};

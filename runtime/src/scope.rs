@@ -1,6 +1,7 @@
 //! Scopes on this runtime: the host behind `ramus-scope`, and its types with the host filled in.
 
 use std::future::Future;
+use std::panic::Location;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,11 @@ use crate::spawn::{self, First};
 use crate::task::JoinHandle;
 
 pub use ramus_scope::{BoxError, Cancelled, JoinError, Reason, ReasonKind, Refused, ScopeError};
-pub use ramus_scope::{run_until_cancelled, scope, shield};
+pub use ramus_scope::{ScopeValue, TreeKind, TreeRow, current_value as scope_value};
+pub use ramus_scope::{run_until_cancelled, scope, shield, shield_unbounded};
+
+/// How a scope is opened: name, deadline, failure policy, task limit, values. Also made by [`Scope::builder`].
+pub use ramus_scope::Builder as ScopeBuilder;
 
 /// A scope of this runtime, as its body sees it. See [`scope`].
 pub type Scope<E = BoxError> = ramus_scope::Scope<Handle, E>;
@@ -58,6 +63,21 @@ impl Host for Handle {
         F::Output: Send + 'static,
     {
         spawn::start(self.pool(), member, (), First::Now)
+    }
+
+    fn spawn_from<F>(&self, member: Member<F>, site: &'static Location<'static>) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        spawn::start_from(self.pool(), member, (), First::Queued, site)
+    }
+
+    fn outermost(&self) -> Result<Option<ScopeHandle>, Reason> {
+        match self.root() {
+            Some(root) => Ok(Some(root)),
+            None => Err(ReasonKind::Shutdown.into()),
+        }
     }
 
     fn wake_after(&self, after: Duration, waker: Waker) -> Option<Alarm> {

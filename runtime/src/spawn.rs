@@ -13,6 +13,7 @@ use crate::context;
 use crate::handle::Handle;
 use crate::leaf;
 use crate::pool::Pool;
+use crate::scope::ScopeHandle;
 use crate::task::{self, JoinHandle, Schedule};
 use crate::tenant;
 
@@ -50,6 +51,20 @@ where
     }
 }
 
+/// Spawns `future` where [`spawn`] would, without regard to a task limit of the scope.
+#[track_caller]
+pub(crate) fn spawn_beside<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let host = Handle::current();
+    match ScopeHandle::current().or_else(|| host.root()) {
+        Some(scope) => start(host.pool(), builder::member(scope.member(future)), (), First::Queued),
+        None => refused(host.pool(), future),
+    }
+}
+
 /// The handle of a task that is not run, because the runtime is gone. Drops `future` here.
 #[track_caller]
 pub(crate) fn refused<F>(pool: &'static Pool, future: F) -> JoinHandle<F::Output>
@@ -77,7 +92,22 @@ where
     F::Output: Send + 'static,
     N: task::Name,
 {
-    let site = Location::caller();
+    start_from(pool, member, name, first, Location::caller())
+}
+
+/// As [`start`], for a spawn whose caller is not on the stack any more.
+pub(crate) fn start_from<F, N>(
+    pool: &'static Pool,
+    member: Member<F>,
+    name: N,
+    first: First,
+    site: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    N: task::Name,
+{
     let id = context::with_local(|local| match local {
         Some(local) => local.fresh_id(),
         None => tenant::outside_id(),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use ramus_scope::Root;
 
+use crate::background::Backgrounds;
 use crate::blocking;
 use crate::handle::Handle;
 use crate::pool::{Phase, Pool};
@@ -50,6 +51,7 @@ pub(crate) struct Tenant {
     generation: u64,
     name: String,
     root: Root<Handle>,
+    backgrounds: Backgrounds,
     blocking: blocking::Pool,
     drained: Waker,
 }
@@ -67,8 +69,15 @@ impl Tenant {
     #[track_caller]
     pub(crate) fn new(pool: &'static Pool, name: String, blocking: blocking::Pool) -> Self {
         let generation = pool.next_generation();
-        let root = Root::new(Handle::new(pool, generation), name.clone());
-        Self { generation, name, root, blocking, drained: Waker::from(StdArc::new(Drained(pool))) }
+        let root = Root::outermost(Handle::new(pool, generation), name.clone());
+        Self {
+            generation,
+            name,
+            root,
+            backgrounds: Backgrounds::new(),
+            blocking,
+            drained: Waker::from(StdArc::new(Drained(pool))),
+        }
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -92,8 +101,14 @@ impl Tenant {
         &self.blocking
     }
 
+    /// The named scopes below the root.
+    pub(crate) fn backgrounds(&self) -> &Backgrounds {
+        &self.backgrounds
+    }
+
     /// No member is admitted any more once the last one has ended.
     pub(crate) fn close(&self) {
+        self.backgrounds.close();
         self.root.close();
     }
 

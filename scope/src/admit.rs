@@ -5,6 +5,7 @@ use std::future::Future;
 use crate::completions;
 use crate::frame::{Frame, Kind};
 use crate::host::Host;
+use crate::limit::member_in_line;
 use crate::member::{Member, Membership};
 use crate::raw::{self, Seat};
 use crate::reason::Reason;
@@ -86,7 +87,10 @@ where
     F::Output: Send + 'static,
 {
     match raw::current(|frame| frame.and_then(Frame::scope)) {
-        Some((node, _)) => Ok(host.spawn(member_of(&node, future))),
+        Some((node, _)) => Ok(match node.limit() {
+            None => host.spawn(member_of(&node, future)),
+            Some(limit) => host.spawn(member_in_line(&node, limit, future)),
+        }),
         None => Err(future),
     }
 }

@@ -322,7 +322,7 @@ pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     }
 }
 
-/// A future that was refused by a closed or cancelled scope: nothing of it was polled, and here it is back.
+/// A future that was refused by a closed, cancelled or full scope: nothing of it was polled, and here it is back.
 ///
 /// ```
 /// # fn look<F>(refused: ramus_scope::Refused<F>) -> F {
@@ -331,17 +331,46 @@ pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
 /// # }
 /// ```
 pub struct Refused<F> {
-    pub(crate) future: F,
-    pub(crate) reason: Option<Reason>,
+    future: F,
+    reason: Option<Reason>,
+    is_full: bool,
 }
 
 impl<F> Refused<F> {
+    /// By a scope that was cancelled for `reason`, or has ended in peace.
+    pub(crate) fn new(future: F, reason: Option<Reason>) -> Refused<F> {
+        Refused { future, reason, is_full: false }
+    }
+
+    /// By a scope that has as many running children as its limit allows.
+    pub(crate) fn full(future: F) -> Refused<F> {
+        Refused { future, reason: None, is_full: true }
+    }
+
+    /// The same refusal of what was wrapped.
+    pub(crate) fn map<G>(self, unwrap: impl FnOnce(F) -> G) -> Refused<G> {
+        Refused { future: unwrap(self.future), reason: self.reason, is_full: self.is_full }
+    }
+
+    /// The scope has as many running children as its task limit allows: a later try may succeed.
+    ///
+    /// ```
+    /// # fn look<F>(refused: ramus_scope::Refused<F>) {
+    /// if refused.is_full() {
+    ///     eprintln!("too busy, come back later");
+    /// }
+    /// # }
+    /// ```
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
     /// The future, unpolled.
     pub fn into_inner(self) -> F {
         self.future
     }
 
-    /// Why the scope was cancelled; `None` if it had ended in peace.
+    /// Why the scope was cancelled; `None` if it had ended in peace, or is only full.
     pub fn reason(&self) -> Option<&Reason> {
         self.reason.as_ref()
     }
@@ -350,6 +379,7 @@ impl<F> Refused<F> {
 impl<F> fmt::Display for Refused<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
+            None if self.is_full => f.write_str("the scope runs as many tasks as its limit allows"),
             Some(reason) => write!(f, "the scope admits nothing any more: it was {reason}"),
             None => f.write_str("the scope admits nothing any more: it has ended"),
         }

@@ -330,6 +330,15 @@ pub fn is_cut() -> bool {
     raw::current(|frame| frame.is_some_and(Frame::is_cut))
 }
 
+/// Takes back that the task being polled has started: nothing of its own code was polled.
+pub(crate) fn never_started() {
+    raw::current(|frame| {
+        if let Some(Frame { kind: Kind::Task { listing, .. }, .. }) = frame {
+            Listing::unstart(listing);
+        }
+    });
+}
+
 /// Ends the task being polled as failed; its error has gone to its scope.
 pub(crate) fn fail_task() {
     raw::current(|frame| {

@@ -9,6 +9,7 @@ use crate::admit::{ended, member_of, seat};
 use crate::error::Refused;
 use crate::frame::Frame;
 use crate::host::Host;
+use crate::limit::{Limited, member_in_line};
 use crate::member::{Member, Membership};
 use crate::raw;
 use crate::reason::Reason;
@@ -101,7 +102,10 @@ impl<H: Host> ScopeHandle<H> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.host.spawn(member_of(&self.node, future))
+        match self.node.limit() {
+            None => self.host.spawn(member_of(&self.node, future)),
+            Some(limit) => self.host.spawn(member_in_line(&self.node, limit, future)),
+        }
     }
 
     /// As [`spawn`](ScopeHandle::spawn), but the child's first poll comes at once, on this thread, where the host can do
@@ -113,7 +117,10 @@ impl<H: Host> ScopeHandle<H> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.host.spawn_eager(member_of(&self.node, future))
+        match self.node.limit() {
+            None => self.host.spawn_eager(member_of(&self.node, future)),
+            Some(limit) => self.host.spawn_eager(member_in_line(&self.node, limit, future)),
+        }
     }
 
     /// Spawns a child, or hands the future back.
@@ -129,7 +136,8 @@ impl<H: Host> ScopeHandle<H> {
     ///
     /// # Errors
     ///
-    /// [`Refused`] with the future, unpolled, if the scope is cancelled or has ended.
+    /// [`Refused`] with the future, unpolled, if the scope is cancelled or has ended, or if it has as many running children as
+    /// its [task limit](crate::Builder::task_limit) allows ([`Refused::is_full`]).
     #[track_caller]
     pub fn offer<F>(&self, future: F) -> Result<H::JoinHandle<F::Output>, Refused<F>>
     where
@@ -137,12 +145,20 @@ impl<H: Host> ScopeHandle<H> {
         F::Output: Send + 'static,
     {
         match seat(&self.node) {
-            Ok(seat) => Ok(self.host.spawn(Member::new(seat, future))),
-            Err(reason) => Err(Refused { future, reason }),
+            Ok(seat) => match self.node.limit() {
+                None => Ok(self.host.spawn(Member::new(seat, future))),
+                Some(limit) => match limit.try_enter() {
+                    Some(slot) => Ok(self.host.spawn(Member::new(seat, Limited::new(Some(slot), future)))),
+                    None => Err(Refused::full(future)),
+                },
+            },
+            Err(reason) => Err(Refused::new(future, reason)),
         }
     }
 
-    /// Admits `future` as a member that the caller polls itself ([`Member::poll_task`]): what a `block_on` runs.
+    /// Admits `future` as a member that the caller polls itself ([`Member::poll_task`]): what a `block_on` runs. A
+    /// [task limit](crate::Builder::task_limit) does not hold for it; see
+    /// [`member_in_line`](ScopeHandle::member_in_line).
     ///
     /// ```
     /// # fn example<H: ramus_scope::Host>(s: &ramus_scope::ScopeHandle<H>) {
@@ -159,7 +175,7 @@ impl<H: Host> ScopeHandle<H> {
     pub fn member<F: Future>(&self, future: F) -> Result<Member<F>, Refused<F>> {
         match seat(&self.node) {
             Ok(seat) => Ok(Member::new(seat, future)),
-            Err(reason) => Err(Refused { future, reason }),
+            Err(reason) => Err(Refused::new(future, reason)),
         }
     }
 

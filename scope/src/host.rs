@@ -2,10 +2,13 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::panic::Location;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use crate::handle::ScopeHandle;
 use crate::member::Member;
+use crate::reason::Reason;
 
 /// An executor that scopes run on: it can spawn a task and call a waker later.
 ///
@@ -96,6 +99,27 @@ pub trait Host: Clone + Send + Sync + 'static {
         F::Output: Send + 'static,
     {
         self.spawn(member)
+    }
+
+    /// Runs `member` as a task that was spawned at `site`, where the host keeps such places: for spawns that come after a
+    /// wait, whose caller is not on the stack any more. By default it spawns.
+    fn spawn_from<F>(&self, member: Member<F>, site: &'static Location<'static>) -> Self::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let _ = site;
+        self.spawn(member)
+    }
+
+    /// The outermost scope of this executor, if it has one: a [`Root`](crate::Root) made on it is opened below that, and so
+    /// ends with the executor. By default there is none.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none any more: the executor has ended. A root made on it admits nothing.
+    fn outermost(&self) -> Result<Option<ScopeHandle<Self>>, Reason> {
+        Ok(None)
     }
 
     /// Calls `waker` once `after` has passed. May be called from any thread.

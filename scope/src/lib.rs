@@ -5,6 +5,7 @@
 //!
 //! - [`scope`] opens one, [`Scope`] is its handle, [`ScopeError`] is what it answers when something failed.
 //! - [`shield`] protects code from a cancel from outside, for a budget of time.
+//! - [`Builder::task_limit`] bounds how many children run at once; [`ScopeValue`] is what a scope hands down.
 //! - [`run_until_cancelled`] shows a cancel to the code as a value.
 //! - [`Host`] is what an executor implements: *spawn this* and *wake this later*.
 //!
@@ -34,6 +35,7 @@ mod handle;
 mod host;
 mod inside;
 mod lifecycle;
+mod limit;
 mod listing;
 mod member;
 mod outcome;
@@ -48,6 +50,7 @@ mod table;
 mod task_cancel;
 mod tree;
 mod typed;
+mod value;
 mod wait;
 mod walk;
 mod watch;
@@ -59,6 +62,7 @@ pub use error::{BoxError, JoinError, Refused, ScopeError};
 pub use frame::is_cut;
 pub use handle::ScopeHandle;
 pub use host::Host;
+pub use limit::{Limited, SpawnWhenFree};
 pub use listing::{TreeKind, TreeRow};
 pub use member::{Member, MemberFuture, Membership, Place};
 pub use outcome::Outcome;
@@ -67,5 +71,6 @@ pub use root::Root;
 pub use scope::{Builder, ScopeFuture, scope};
 pub use shield::{Shield, shield, shield_unbounded};
 pub use task_cancel::TaskCancel;
-pub use typed::Scope;
+pub use typed::{Scope, SpawnTryWhenFree};
+pub use value::{ScopeValue, current_value};
 pub use wait::{WaitCancelled, WaitStopping};

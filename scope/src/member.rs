@@ -24,7 +24,7 @@ use crate::raw::{self, Seat};
 use crate::reason::{Reason, ReasonKind};
 use crate::sync::Arc;
 use crate::task_cancel::TaskCancel;
-use crate::tree::Policy;
+use crate::tree::{Node, Policy};
 use crate::{completions, walk};
 
 /// Where a member stands in its scope's list, and with which waker. 16 bytes, with a flag of the member's own in the room
@@ -60,6 +60,11 @@ impl Listing {
 
     fn start(listing: &Cell<Listing>) {
         listing.set(Listing { started: true, ..listing.get() });
+    }
+
+    /// The future was polled, but nothing of its user's code ran.
+    pub(crate) fn unstart(listing: &Cell<Listing>) {
+        listing.set(Listing { started: false, ..listing.get() });
     }
 
     pub(crate) fn with(self, waker: &Waker, has_table: bool) -> Listing {
@@ -356,6 +361,10 @@ pub struct Membership {
 impl Membership {
     pub(crate) fn new(seat: Seat) -> Membership {
         Membership { listing: Listing::NONE, seat }
+    }
+
+    pub(crate) fn node(&self) -> Arc<Node> {
+        self.seat.node()
     }
 
     /// Has `waker` woken when the scope is cancelled; at once if it is cancelled already.

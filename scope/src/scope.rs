@@ -16,6 +16,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -27,12 +28,14 @@ use crate::error::ScopeError;
 use crate::frame::{Frame, Kind, RowCell};
 use crate::host::Host;
 use crate::inside::{self, Inside};
+use crate::limit::Limit;
 use crate::outcome::Outcome;
 use crate::raw;
 use crate::reason::{Reason, ReasonKind};
 use crate::sync::Arc;
-use crate::tree::{Node, Policy, drop_quietly};
+use crate::tree::{Node, Opening, Policy, drop_quietly};
 use crate::typed::Scope;
+use crate::value::Values;
 use crate::{walk, watch};
 
 /// How a scope is opened, when the defaults of [`scope`] do not do.
@@ -47,6 +50,8 @@ pub struct Builder {
     name: Option<Cow<'static, str>>,
     deadline: Option<Instant>,
     policy: Policy,
+    pub(crate) limit: Option<NonZeroUsize>,
+    pub(crate) values: Values,
 }
 
 impl Builder {
@@ -257,8 +262,9 @@ where
             Some((parent, shielded)) => (Some(parent), shielded),
             None => (None, false),
         };
-        let Builder { name, deadline, policy } = builder;
-        let node = Node::new(parent, shielded, || Box::new(host.clone()), policy, name, deadline, this.site);
+        let Builder { name, deadline, policy, limit, values } = builder;
+        let opening = Opening { policy, name, deadline, limit: limit.map(Limit::new), values: values.boxed() };
+        let node = Node::new(parent, shielded, || Box::new(host.clone()), opening, this.site);
         *this.unarmed = deadline.is_some();
         let kind = Kind::Body { node: &node, row: this.row, waker };
         let made = raw::enter(kind, |_| {

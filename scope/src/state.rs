@@ -7,6 +7,7 @@
 //! | `SHIELDED` | opening under a shield | the end of the shield's budget | cancels from above stop here |
 //! | `CUT` | a member or the body that was dropped because of `CANCEL` | never | the result is not whole |
 //! | `WATCHED` | `stop_on` | never | the scope's future has signals to poll |
+//! | `LIMITED` | opening with a task limit | never | spawns stand in line |
 //!
 //! A request only moves forward (none, stop, cancel), so every transition is one `fetch_or`: two requests that race are
 //! ordered by it, and the one that finds the bit clear is the first. `CANCEL` is set under the node's lock, in the same
@@ -19,6 +20,7 @@ const CANCEL: u32 = 2;
 const SHIELDED: u32 = 4;
 const CUT: u32 = 8;
 const WATCHED: u32 = 16;
+const LIMITED: u32 = 1 << 31;
 
 /// Was a request new?
 #[must_use]
@@ -47,6 +49,10 @@ impl Snapshot {
 
     pub(crate) fn is_watched(self) -> bool {
         self.0 & WATCHED != 0
+    }
+
+    pub(crate) fn is_limited(self) -> bool {
+        self.0 & LIMITED != 0
     }
 
     pub(crate) fn was_cut(self) -> bool {
@@ -86,6 +92,10 @@ impl State {
 
     pub(crate) fn mark_watched(&self) {
         let _ = self.set(WATCHED);
+    }
+
+    pub(crate) fn mark_limited(&self) {
+        let _ = self.set(LIMITED);
     }
 
     pub(crate) fn mark_cut(&self) {

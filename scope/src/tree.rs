@@ -28,12 +28,14 @@ use slab::Slab;
 
 use crate::count::Count;
 use crate::host::{AnyAlarm, AnyHost};
+use crate::limit::Limit;
 use crate::member::Listing;
 use crate::raw;
 use crate::reason::{Reason, ReasonKind};
 use crate::state::State;
 use crate::sync::{Arc, Mutex};
 use crate::table::{RowId, Table};
+use crate::value::Values;
 use crate::walk;
 use crate::watch::Watcher;
 
@@ -94,6 +96,16 @@ pub(crate) struct Links {
     pub(crate) ended: bool,
 }
 
+/// What a scope is opened with.
+#[derive(Default)]
+pub(crate) struct Opening {
+    pub(crate) policy: Policy,
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) limit: Option<Arc<Limit>>,
+    pub(crate) values: Option<Box<Values>>,
+}
+
 pub(crate) struct Node {
     pub(crate) state: State,
     pub(crate) policy: Policy,
@@ -101,6 +113,8 @@ pub(crate) struct Node {
     host: Option<Box<dyn AnyHost>>,
     pub(crate) name: Option<Cow<'static, str>>,
     pub(crate) site: &'static Location<'static>,
+    limit: Option<Arc<Limit>>,
+    pub(crate) values: Option<Box<Values>>,
     pub(crate) links: Mutex<Links>,
     pub(crate) count: Count,
 }
@@ -114,11 +128,10 @@ impl Node {
         parent: Option<Arc<Node>>,
         shielded: bool,
         host: impl FnOnce() -> Box<dyn AnyHost>,
-        policy: Policy,
-        name: Option<Cow<'static, str>>,
-        deadline: Option<Instant>,
+        opening: Opening,
         site: &'static Location<'static>,
     ) -> Arc<Node> {
+        let Opening { policy, name, deadline, limit, values } = opening;
         let host = parent.is_none().then(host);
         let stopping = parent.as_ref().is_some_and(|parent| parent.state.load().is_stopping());
         let node = Arc::new(Node {
@@ -128,11 +141,21 @@ impl Node {
             host,
             name,
             site,
+            limit,
+            values,
             links: Mutex::new(Links { deadline: deadline.map(|at| Deadline { at, alarm: None }), ..Links::default() }),
             count: Count::new(),
         });
+        if node.limit.is_some() {
+            node.state.mark_limited();
+        }
         raw::count_ref(&node);
         node
+    }
+
+    /// The task limit. Spawns ask the state word, which they load anyway, before they touch another line.
+    pub(crate) fn limit(&self) -> Option<&Arc<Limit>> {
+        if self.state.load().is_limited() { self.limit.as_ref() } else { None }
     }
 
     /// Cancelled here, or above without a shield in between (D32: a cancel above may still be on its way down).
@@ -149,7 +172,7 @@ impl Node {
     }
 
     /// The first answer on the way from here to the root.
-    fn up<T>(&self, mut ask: impl FnMut(&Node) -> Option<T>) -> Option<T> {
+    pub(crate) fn up<T>(&self, mut ask: impl FnMut(&Node) -> Option<T>) -> Option<T> {
         let mut node = self;
         loop {
             if let Some(answer) = ask(node) {
@@ -303,23 +326,31 @@ impl Node {
     pub(crate) fn be_adopted(self: &Arc<Node>) {
         let mut above = self.parent.clone();
         while let Some(node) = above {
-            if node.count.admit(1) {
-                let key = node.links.lock().adopted.insert(Arc::clone(self));
-                let adopter = Adopter { node, key };
-                let mut links = self.links.lock();
-                if !links.drained {
-                    links.adopter = Some(adopter);
-                    return;
-                }
-                let panic = links.panic.take();
-                drop(links);
-                if let Some(drained) = adopter.tell(panic) {
-                    drain(drained);
-                }
+            if self.be_adopted_by(&node) {
                 return;
             }
             above = node.parent.clone();
         }
+    }
+
+    /// Lets `node` wait for this one. `false`: it admits nobody any more.
+    pub(crate) fn be_adopted_by(self: &Arc<Node>, node: &Arc<Node>) -> bool {
+        if !node.count.admit(1) {
+            return false;
+        }
+        let key = node.links.lock().adopted.insert(Arc::clone(self));
+        let adopter = Adopter { node: Arc::clone(node), key };
+        let mut links = self.links.lock();
+        if !links.drained {
+            links.adopter = Some(adopter);
+            return true;
+        }
+        let panic = links.panic.take();
+        drop(links);
+        if let Some(drained) = adopter.tell(panic) {
+            drain(drained);
+        }
+        true
     }
 }
 
@@ -361,6 +392,10 @@ pub(crate) fn drain(mut node: Arc<Node>) {
 impl Drop for Node {
     fn drop(&mut self) {
         let mut next = self.parent.take();
+        if let Some(values) = self.values.take() {
+            // Destructors of a user; the chain above is held until they are done.
+            drop_quietly(values);
+        }
         while let Some(parent) = next {
             next = Arc::into_inner(parent).and_then(|mut parent| parent.parent.take());
         }

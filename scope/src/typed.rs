@@ -10,9 +10,11 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::error::BoxError;
+use crate::error::Refused;
 use crate::frame;
 use crate::handle::ScopeHandle;
 use crate::host::Host;
+use crate::limit::SpawnWhenFree;
 use crate::reason::ReasonKind;
 use crate::scope::Builder;
 use crate::sync::Arc;
@@ -85,8 +87,44 @@ impl<H: Host, E: Send + 'static> Scope<H, E> {
         T: Send + 'static,
         X: Into<E> + Send + 'static,
     {
-        let child = Child { future, scope: self.node().clone(), _error: PhantomData::<fn() -> E> };
-        self.handle.spawn(child)
+        self.handle.spawn(self.child(future))
+    }
+
+    fn child<F>(&self, future: F) -> Child<F, E> {
+        Child { future, scope: self.node().clone(), _error: PhantomData }
+    }
+
+    /// Waits until the scope has a free slot, then spawns `future` as [`spawn_try`](Scope::spawn_try) does. See
+    /// [`spawn_when_free`](ScopeHandle::spawn_when_free).
+    ///
+    /// ```
+    /// use std::io;
+    /// use ramus_scope::{Host, Scope};
+    ///
+    /// async fn upload_all<H: Host>(s: &Scope<H, io::Error>, files: Vec<String>) {
+    ///     for file in files {
+    ///         let Ok(_handle) = s.spawn_try_when_free(upload(file)).await else { break };
+    ///     }
+    /// }
+    /// # async fn upload(_: String) -> io::Result<()> { Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] with the future, unpolled, if the scope is cancelled, also while this waits, or has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it either completes or has no effect. Cut or dropped while it waits, the future is dropped unpolled and
+    /// no slot is lost.
+    #[track_caller]
+    pub fn spawn_try_when_free<F, T, X>(&self, future: F) -> SpawnTryWhenFree<'_, H, F, E>
+    where
+        F: Future<Output = Result<T, X>> + Send + 'static,
+        T: Send + 'static,
+        X: Into<E> + Send + 'static,
+    {
+        SpawnTryWhenFree { spawn: self.handle.spawn_when_free(self.child(future)) }
     }
 }
 
@@ -101,6 +139,28 @@ impl<H, E> Deref for Scope<H, E> {
 impl<H, E> fmt::Debug for Scope<H, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.handle.fmt(f)
+    }
+}
+
+/// The future of [`Scope::spawn_try_when_free`].
+#[must_use = "nothing is spawned unless it is awaited"]
+pub struct SpawnTryWhenFree<'a, H, F, E> {
+    spawn: SpawnWhenFree<'a, H, Child<F, E>>,
+}
+
+impl<H, F, T, X, E> Future for SpawnTryWhenFree<'_, H, F, E>
+where
+    H: Host,
+    E: Send + 'static,
+    F: Future<Output = Result<T, X>> + Send + 'static,
+    T: Send + 'static,
+    X: Into<E> + Send + 'static,
+{
+    type Output = Result<H::JoinHandle<T>, Refused<F>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let spawned = Pin::new(&mut self.spawn).poll(cx);
+        spawned.map_err(|refused| refused.map(|child| child.future))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::frame::is_cut;
 use crate::sync::Arc;
@@ -48,6 +48,16 @@ impl Drop for Waiter {
         let entry = links.waiters.remove(&key);
         drop(links);
         drop(entry);
+    }
+}
+
+impl Node {
+    /// Has `waker` woken, once, at the next stop or cancel.
+    pub(crate) fn wait_for_request(&self, waker: Waker) {
+        let mut links = self.links.lock();
+        links.next_waiter += 1;
+        let key = links.next_waiter;
+        links.waiters.insert(key, waker);
     }
 }
 

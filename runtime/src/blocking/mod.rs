@@ -80,7 +80,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    crate::spawn::spawn(unblock(move |_: &Job| work()))
+    crate::spawn::spawn_beside(unblock(move |_: &Job| work()))
 }
 
 /// [`spawn_blocking`] for work that asks whether it is still wanted.
@@ -114,7 +114,7 @@ where
     F: FnOnce(&Job) -> T + Send + 'static,
     T: Send + 'static,
 {
-    crate::spawn::spawn(unblock(work))
+    crate::spawn::spawn_beside(unblock(work))
 }
 
 /// A future that runs `work` on a thread where it may block and resolves with what it returns; for
@@ -336,7 +336,12 @@ where
         let Queued { work, membership, slot, handle } = *self;
         let seen = Arc::clone(&slot);
         let job = Job { is_unwanted: Box::new(move || seen.is_unwanted()) };
-        let ended = context::run_job(handle, || catch_unwind(AssertUnwindSafe(|| work(&job))));
+        let ended = context::run_job(handle, || {
+            catch_unwind(AssertUnwindSafe(|| match &membership {
+                Some(membership) => membership.run(|| work(&job)),
+                None => work(&job),
+            }))
+        });
         drop(job);
         match ended {
             Ok(value) => match slot.put(Outcome::Value(value)) {

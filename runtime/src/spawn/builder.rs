@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 
-use ramus_scope::{Member, ReasonKind};
+use ramus_scope::{Member, ReasonKind, Refused};
 
 use crate::handle::Handle;
 use crate::scope::ScopeHandle;
@@ -86,10 +86,21 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let member = scope.member(future).unwrap_or_else(|refused| {
-            let reason = refused.reason().cloned().unwrap_or_else(|| ReasonKind::Parent.into());
-            Member::refused(reason, refused.into_inner())
-        });
+        if scope.task_limit().is_none() {
+            return self.start(scope, member(scope.member(future)));
+        }
+        match scope.member_in_line(future) {
+            Ok(member) => self.start(scope, member),
+            Err(refused) => self.start(scope, member(Err(refused))),
+        }
+    }
+
+    #[track_caller]
+    fn start<F>(self, scope: &ScopeHandle, member: Member<F>) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let pool = scope.host().pool();
         let first = if self.is_eager { First::Now } else { First::Queued };
         match self.name {
@@ -97,4 +108,12 @@ impl Builder {
             None => start(pool, member, (), first),
         }
     }
+}
+
+/// A refused future becomes a member that only answers so.
+pub(crate) fn member<F>(admitted: Result<Member<F>, Refused<F>>) -> Member<F> {
+    admitted.unwrap_or_else(|refused| {
+        let reason = refused.reason().cloned().unwrap_or_else(|| ReasonKind::Parent.into());
+        Member::refused(reason, refused.into_inner())
+    })
 }
