@@ -11,6 +11,7 @@ use std::task::Waker;
 
 use ramus_timer::Timer;
 
+use crate::blocking::BlockingScope;
 use crate::driver::Driver;
 use crate::error::{EnterError, EnterErrorKind};
 use crate::handle::Handle;
@@ -31,6 +32,8 @@ struct Thread {
     blocking: Cell<bool>,
     /// The runtime whose blocking job is on this thread's stack.
     job_of: Cell<Option<Handle>>,
+    /// What that job sees of its scope.
+    job: Cell<Option<BlockingScope>>,
     /// Operations of leaves that the current poll may still complete.
     budget: Cell<u32>,
     /// What is woken now was cancelled.
@@ -45,6 +48,7 @@ tls! {
         entered: Cell::new(None),
         blocking: Cell::new(false),
         job_of: Cell::new(None),
+        job: Cell::new(None),
         budget: Cell::new(BUDGET),
         cancelling: Cell::new(false),
         turn: Cell::new(0),
@@ -123,13 +127,23 @@ pub(crate) fn is_job_of(handle: Handle) -> bool {
     THREAD.try_with(|thread| thread.job_of.get() == Some(handle)).unwrap_or(false)
 }
 
-/// Runs `job`, a blocking job of `handle`'s runtime. It contains its panics itself.
-pub(crate) fn run_job<R>(handle: Handle, job: impl FnOnce() -> R) -> R {
-    let mark = |of| THREAD.try_with(|thread| thread.job_of.replace(of)).ok().flatten();
+/// What the blocking job on this thread's stack sees of its scope.
+pub(crate) fn job() -> Option<BlockingScope> {
+    let look = |thread: &Thread| {
+        let job = thread.job.take();
+        thread.job.set(job.clone());
+        job
+    };
+    THREAD.try_with(look).ok().flatten()
+}
+
+/// Runs `work`, a blocking job of `handle`'s runtime. It contains its panics itself.
+pub(crate) fn run_job<R>(handle: Handle, job: &BlockingScope, work: impl FnOnce() -> R) -> R {
+    let mark = |of, job| THREAD.try_with(|thread| (thread.job_of.replace(of), thread.job.replace(job))).ok();
     let entered = enter(handle, false);
-    let before = mark(Some(handle));
-    let answer = job();
-    mark(before);
+    let (before_of, before) = mark(Some(handle), Some(job.clone())).unwrap_or_default();
+    let answer = work();
+    drop(mark(before_of, before));
     drop(entered);
     answer
 }

@@ -21,6 +21,7 @@ pub struct EnterError {
 pub(crate) enum EnterErrorKind {
     Outside,
     Nested,
+    NestedScope,
     ShutDown,
 }
 
@@ -36,7 +37,7 @@ impl EnterError {
 
     /// True if the thread already runs a runtime: blocking it would stop the tasks that are to wake it.
     pub fn is_nested(&self) -> bool {
-        self.kind == EnterErrorKind::Nested
+        matches!(self.kind, EnterErrorKind::Nested | EnterErrorKind::NestedScope)
     }
 
     /// True if the runtime was shut down.
@@ -53,6 +54,9 @@ impl fmt::Display for EnterError {
             }
             EnterErrorKind::Nested => {
                 "block_on was called on a thread that already runs a ramus runtime: blocking it would stop the tasks that it waits for; use .await, or spawn_blocking"
+            }
+            EnterErrorKind::NestedScope => {
+                "blocking::scope was called on a thread that runs tasks: blocking it would stop the children that it waits for; use ramus::scope there, or call it from spawn_blocking"
             }
             EnterErrorKind::ShutDown => "the ramus runtime was shut down",
         })

@@ -132,7 +132,10 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.spawn(crate::task::unblock(move |_| work()))
+        match self.root() {
+            Some(root) => root.spawn_blocking(move |_| work()),
+            None => crate::spawn::refused(self.pool, crate::task::unblock(move |_| work())),
+        }
     }
 
     /// Runs `future` on the calling thread until it is ready, as a member of the runtime's root scope. The runtime is

@@ -26,6 +26,7 @@
 //!   `ramus-scope`, which runs on other executors too.
 //! * [`Runtime`], [`Builder`], [`Handle`]: starting, reaching and ending a runtime.
 //! * [`spawn`], [`spawn_blocking`], [`yield_now`], [`checkpoint`], [`is_cancelled`], [`task`]: tasks.
+//! * [`blocking`], [`block_on_in`]: threads that may block, in scopes.
 //! * [`net`], [`time`], [`signal`]: what tasks wait for; [`OrStopping`]: waiting for it until the scope is asked to stop.
 //! * [`background`], [`Supervisor`]: work for the whole process, and children that are restarted.
 //! * [`metrics`], [`Handle::tree`]: what it is doing.
@@ -108,7 +109,7 @@ mod poll_write;
 mod tokio_io;
 
 pub use background::background;
-pub use blocking::spawn_blocking;
+pub use blocking::{block_on_in, spawn_blocking};
 pub use builder::Builder;
 pub use checkpoint::{Checkpoint, checkpoint, is_cancelled};
 pub use error::EnterError;
@@ -134,6 +135,7 @@ pub use ramus_macros::{main, test};
 #[allow(missing_docs, reason = "not documented outside of the modules themselves")]
 pub mod model {
     pub use crate::blocking::jobs::{Jobs, Place, Push};
+    pub use crate::blocking::slot::{Outcome, Slot as JobSlot, Unwanted};
     pub use crate::locked::Locked;
     pub use crate::park::{Bell, ParkWord};
     pub use crate::parker::Parker;

@@ -26,7 +26,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ramus_scope::{ReasonKind, TaskCancel};
+use ramus_scope::{JoinError, Member, ReasonKind, TaskCancel};
 
 use crate::context;
 use crate::error::EnterErrorKind;
@@ -35,7 +35,7 @@ use crate::pool::Phase;
 use crate::sync::Arc;
 use crate::task::JoinHandle;
 use crate::tenant::Tenant;
-use crate::tree::Suspects;
+use crate::tree::{self, Suspects};
 
 pub use crate::builder::Builder;
 pub use crate::error::EnterError;
@@ -241,13 +241,14 @@ impl Runtime {
         };
         // Step 5 is the last worker's. A limit beyond the clock is no limit.
         if pool.wait_left(begun.checked_add(limit)) {
+            let stragglers = tree::abandoned(&tenant);
             // Step 6.
             drop(tenant);
             for thread in threads {
                 let _ = thread.join();
             }
             pool.recycle();
-            return ShutdownReport::default();
+            return ShutdownReport { stragglers, unnamed: 0, timed_out: false };
         }
         let stragglers = suspects.map_or_else(Vec::new, |suspects| suspects.stragglers(&tenant));
         let unnamed = tenant.root().live().saturating_sub(stragglers.len() as u64);
@@ -289,9 +290,9 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    /// True if every task and every worker has ended, or nobody waited for them.
+    /// True if every task, every job and every worker has ended, or nobody waited for them.
     pub fn is_clean(&self) -> bool {
-        !self.timed_out
+        !self.timed_out && self.stragglers.is_empty()
     }
 
     /// The tasks and jobs that had not ended, as far as they have a name: a task that never suspended is only counted, in
@@ -306,7 +307,8 @@ impl fmt::Display for ShutdownReport {
         if self.is_clean() {
             return writeln!(out, "ramus: shut down, nothing is left");
         }
-        writeln!(out, "ramus: shutdown timed out, {} left:", self.stragglers.len())?;
+        let how = if self.timed_out { "shutdown timed out" } else { "shut down" };
+        writeln!(out, "ramus: {how}, {} left:", self.stragglers.len())?;
         for straggler in &self.stragglers {
             writeln!(out, "  {straggler}")?;
         }
@@ -328,9 +330,20 @@ pub(crate) fn block_on<F: Future>(handle: Handle, future: F) -> Result<F::Output
     let Ok(member) = tenant.root().member(future) else {
         return Err(shut_down);
     };
-    let mut member = pin!(member);
     // Only the scope is kept from ending by the member; the tenant is not needed for that.
     drop(tenant);
+    match drive(handle, member) {
+        Ok(output) => Ok(output),
+        Err(error) => match error.into_panic() {
+            Ok(payload) => panic::resume_unwind(payload),
+            Err(_) => Err(shut_down),
+        },
+    }
+}
+
+/// Polls `member` on this thread until it has answered. The thread may be blocked.
+pub(crate) fn drive<F: Future>(handle: Handle, member: Member<F>) -> Result<F::Output, JoinError> {
+    let mut member = pin!(member);
     let _entered = context::enter(handle, true);
     let parker = Arc::new(Parker::new());
     let waker = Parker::waker(&parker);
@@ -339,13 +352,7 @@ pub(crate) fn block_on<F: Future>(handle: Handle, future: F) -> Result<F::Output
     loop {
         context::refill_budget();
         match member.as_mut().poll_task(&mut cx, &cancel) {
-            Poll::Ready(Ok(output)) => return Ok(output),
-            Poll::Ready(Err(error)) => {
-                return match error.into_panic() {
-                    Ok(payload) => panic::resume_unwind(payload),
-                    Err(_) => Err(shut_down),
-                };
-            }
+            Poll::Ready(answer) => return answer,
             Poll::Pending => parker.park(),
         }
     }

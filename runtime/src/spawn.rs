@@ -17,8 +17,8 @@ use crate::scope::ScopeHandle;
 use crate::task::{self, JoinHandle, Schedule};
 use crate::tenant;
 
-/// Spawns `future` as a task: a member of the innermost scope of the code that is being polled, else of the runtime's root
-/// scope.
+/// Spawns `future` as a task: a member of the innermost scope of the code that is being polled, in a blocking job of the
+/// job's scope, else of the runtime's root scope.
 ///
 /// The task runs whether its handle is awaited or not. It ends with its scope at the latest: that waits for it, and cancels
 /// it when the scope is cancelled. Spawned into a scope that is cancelled or closed, or after a shutdown has begun, the
@@ -47,22 +47,21 @@ where
     let host = Handle::current();
     match ramus_scope::spawn_current(&host, future) {
         Ok(handle) => handle,
-        Err(future) => host.spawn(future),
+        Err(future) => match of_job(&host) {
+            Some(scope) => scope.spawn(future),
+            None => host.spawn(future),
+        },
     }
 }
 
-/// Spawns `future` where [`spawn`] would, without regard to a task limit of the scope.
-#[track_caller]
-pub(crate) fn spawn_beside<F>(future: F) -> JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let host = Handle::current();
-    match ScopeHandle::current().or_else(|| host.root()) {
-        Some(scope) => start(host.pool(), builder::member(scope.member(future)), (), First::Queued),
-        None => refused(host.pool(), future),
-    }
+/// The scope of the blocking job that runs on this thread, if that is one of `host`'s.
+fn of_job(host: &Handle) -> Option<ScopeHandle> {
+    context::job().map(|job| job.scope().clone()).filter(|scope| scope.host() == host)
+}
+
+/// The scope of the code on this thread, if it is in one on `host`: what polls it, or the blocking job that it is.
+pub(crate) fn ambient(host: &Handle) -> Option<ScopeHandle> {
+    ScopeHandle::current().or_else(|| of_job(host))
 }
 
 /// The handle of a task that is not run, because the runtime is gone. Drops `future` here.

@@ -77,7 +77,9 @@ pub struct TreeSnapshot {
 impl TreeSnapshot {
     pub(crate) fn of(tenant: &Tenant) -> Self {
         let now_ms = tenant::milliseconds(tenant::epoch(), Instant::now());
-        Self { entries: tenant.root().tree().into_iter().map(|row| entry(row, now_ms)).collect() }
+        let mut entries: Vec<TreeEntry> = tenant.root().tree().into_iter().map(|row| entry(row, now_ms)).collect();
+        entries.extend(tenant.blocking().abandoned(now_ms));
+        Self { entries }
     }
 
     /// The rows: parents before what is below them.
@@ -95,11 +97,12 @@ fn entry(row: TreeRow, now_ms: u64) -> TreeEntry {
         TreeKind::Timeout => ("timeout", row.state),
         // No task of ours: the future of a `block_on`, which is polled by the thread that waits for it.
         TreeKind::Task if task.is_none() => ("block_on", row.state),
+        TreeKind::Task if task.as_ref().is_some_and(TaskInfo::is_job) => ("job", row.state),
         TreeKind::Task => ("task", task.as_ref().map_or(row.state, |task| task.state().as_str())),
         TreeKind::Job => ("job", row.state),
         _ => ("other", row.state),
     };
-    let of_task = task.as_ref().filter(|_| kind == "task");
+    let of_task = task.as_ref().filter(|_| matches!(kind, "task" | "job"));
     TreeEntry {
         depth: row.depth,
         kind,
@@ -136,6 +139,12 @@ impl Suspects {
         }
         left.into_iter().map(Straggler).collect()
     }
+}
+
+/// The jobs that run on although their scopes have ended: nobody waits for them.
+pub(crate) fn abandoned(tenant: &Tenant) -> Vec<Straggler> {
+    let now_ms = tenant::milliseconds(tenant::epoch(), Instant::now());
+    tenant.blocking().abandoned(now_ms).into_iter().map(Straggler).collect()
 }
 
 fn name_of(task: &TaskInfo) -> Option<String> {
@@ -199,5 +208,5 @@ pub fn all() -> Vec<TreeEntry> {
         return Vec::new();
     };
     let tree = TreeSnapshot::of(&tenant);
-    tree.entries.into_iter().filter(|entry| entry.kind == "task").collect()
+    tree.entries.into_iter().filter(|entry| matches!(entry.kind, "task" | "job")).collect()
 }

@@ -80,9 +80,11 @@ const BLOCKING: [&str; 10] = [
     "thread::park_timeout",
 ];
 
-/// Where `unsafe` may stand: the pointers of scopes; the task cell and the memory that cells come from.
-const UNSAFE_HOMES: [&str; 5] = [
+/// Where `unsafe` may stand: the pointers of scopes; the task cell and the memory that cells come from; what a
+/// blocking scope lends.
+const UNSAFE_HOMES: [&str; 6] = [
     "scope/src/raw.rs",
+    "runtime/src/blocking/borrow.rs",
     "runtime/src/task/cell",
     "runtime/src/task/slab.rs",
     "runtime/src/task/plain.rs",

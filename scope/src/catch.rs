@@ -35,6 +35,16 @@ pub struct Cancelled {
 }
 
 impl Cancelled {
+    /// For a host that shows a cancel as a value itself.
+    ///
+    /// ```
+    /// let cancelled = ramus_scope::Cancelled::new("enough".into());
+    /// assert_eq!(cancelled.to_string(), "cancelled: enough");
+    /// ```
+    pub fn new(reason: Reason) -> Cancelled {
+        Cancelled { reason }
+    }
+
     /// Why.
     ///
     /// ```

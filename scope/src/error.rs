@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::catch::Cancelled;
 use crate::reason::{Reason, ReasonKind};
 use crate::sync::Mutex;
 
@@ -155,6 +156,20 @@ impl From<ScopeError<BoxError>> for io::Error {
     fn from(error: ScopeError<BoxError>) -> io::Error {
         let reason = error.reason.clone();
         error.into_first().map_or_else(|| cancelled_io(reason.as_ref()), io::Error::other)
+    }
+}
+
+impl<E> From<Cancelled> for ScopeError<E> {
+    /// Nothing failed; it was cancelled.
+    fn from(cancelled: Cancelled) -> ScopeError<E> {
+        ScopeError::new(Vec::new(), Some(cancelled.reason().clone()))
+    }
+}
+
+impl From<Cancelled> for io::Error {
+    /// A passed deadline is [`io::ErrorKind::TimedOut`].
+    fn from(cancelled: Cancelled) -> io::Error {
+        cancelled_io(Some(cancelled.reason()))
     }
 }
 

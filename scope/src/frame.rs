@@ -330,8 +330,33 @@ pub fn is_cut() -> bool {
     raw::current(|frame| frame.is_some_and(Frame::is_cut))
 }
 
-/// Takes back that the task being polled has started: nothing of its own code was polled.
-pub(crate) fn never_started() {
+/// Why the code that is being polled on this thread is cut; `None` if it is not.
+///
+/// ```
+/// assert!(ramus_scope::cut_reason().is_none());
+/// ```
+pub fn cut_reason() -> Option<Reason> {
+    raw::current(|frame| frame.filter(|frame| frame.is_cut()).map(Frame::reason))
+}
+
+/// Is a task, a scope or another boundary being polled on this thread? Whoever blocks there keeps it from its end.
+///
+/// ```
+/// assert!(!ramus_scope::is_polling());
+/// ```
+pub fn is_polling() -> bool {
+    raw::current(|frame| frame.is_some())
+}
+
+/// Says of the task being polled that nothing of its user's code has run, although it was polled: for a task that only
+/// waits for its turn elsewhere, and is cut there. If it is cut in this poll, its handle answers so. Outside of a task's own
+/// frame it does nothing.
+///
+/// ```
+/// // Outside of any task:
+/// ramus_scope::never_started();
+/// ```
+pub fn never_started() {
     raw::current(|frame| {
         if let Some(Frame { kind: Kind::Task { listing, .. }, .. }) = frame {
             Listing::unstart(listing);

@@ -25,6 +25,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod admit;
+mod blocking;
 mod catch;
 pub mod completions;
 mod count;
@@ -56,10 +57,11 @@ mod walk;
 mod watch;
 
 pub use admit::{admit_current, spawn_current};
+pub use blocking::BlockingHost;
 pub use catch::{Cancelled, Resume, RunUntilCancelled, run_until_cancelled};
 pub use cut_on::CutOn;
 pub use error::{BoxError, JoinError, Refused, ScopeError};
-pub use frame::is_cut;
+pub use frame::{cut_reason, is_cut, is_polling, never_started};
 pub use handle::ScopeHandle;
 pub use host::Host;
 pub use limit::{Limited, SpawnWhenFree};

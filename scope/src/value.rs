@@ -172,9 +172,25 @@ impl Membership {
     /// # }
     /// ```
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        let node = self.node();
-        let before = JOB_OF.try_with(|job| job.replace(Some(node))).ok().flatten();
-        let _restore = Restore(before);
-        work()
+        run_in(self.node(), work)
     }
+}
+
+impl<H> ScopeHandle<H> {
+    /// As [`Membership::run`], for work whose membership is held elsewhere.
+    ///
+    /// ```
+    /// # fn example<H: ramus_scope::Host>(scope: &ramus_scope::ScopeHandle<H>) {
+    /// scope.run(|| println!("sees the values of the scope"));
+    /// # }
+    /// ```
+    pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        run_in(Arc::clone(self.node()), work)
+    }
+}
+
+fn run_in<R>(node: Arc<Node>, work: impl FnOnce() -> R) -> R {
+    let before = JOB_OF.try_with(|job| job.replace(Some(node))).ok().flatten();
+    let _restore = Restore(before);
+    work()
 }

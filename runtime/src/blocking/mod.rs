@@ -12,17 +12,30 @@
 //! |---|---|
 //! | not submitted: the task was not polled | the task is dropped, the closure with it |
 //! | queued | the task takes it out of the queue and is dropped; the closure is dropped unrun |
-//! | running | the closure can see it ([`Job::is_cancelled`]); the task, its handle and its scope wait for its end |
+//! | running | the closure can see it ([`BlockingScope::check`]); the task, its handle and its scope wait for its end |
+//! | running, and may be abandoned | the same for a grace; then its place ends, the task is dropped, the closure runs on |
 //!
 //! A shield ends early where one around it has used up its budget, and code may drop the future that waits. So the job
 //! itself is a member of the scope too: it holds a [`Membership`] from the moment it is queued until its closure, and all
 //! that the closure owned, is gone.
 //!
-//! Modules: `jobs` is the protocol of queue and threads, `threads` starts them, `slot` carries the result back.
+//! Modules: `jobs` is the protocol of queue and threads, `threads` starts them, `slot` carries the result back, `job` is
+//! what a job sees of its scope, `abandon` lists what nobody waits for.
+//!
+//! For threads outside of the runtime: `block_on` runs a future in a scope, `lend` opens a scope whose children may borrow
+//! ([`scope()`]); `borrow` is what makes that sound.
 
 #[allow(unreachable_pub, reason = "the models reach it")]
 pub(crate) mod jobs;
-mod slot;
+
+mod abandon;
+mod block_on;
+mod borrow;
+mod builder;
+mod job;
+mod lend;
+#[allow(unreachable_pub, reason = "the models reach it")]
+pub(crate) mod slot;
 mod threads;
 
 #[cfg(all(test, not(ramus_loom)))]
@@ -34,28 +47,41 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, Waker, ready};
+use std::time::Duration;
 
-use ramus_scope::{Membership, Shield, shield_unbounded};
+use ramus_scope::{Membership, Reason, Shield, shield_unbounded};
 
+use self::abandon::{Abandon, Abandoned, AbandonedJobs};
+pub use self::block_on::{block_on_in, try_block_on_in};
+pub use self::builder::Builder;
+pub use self::job::BlockingScope;
 use self::jobs::Place;
-use self::slot::{Outcome, Slot};
+pub use self::lend::{Scope, ScopedJoinHandle, scope, try_scope};
+use self::slot::{Outcome, Slot, Unwanted};
 pub(crate) use self::threads::{Pool, Settings};
 use self::threads::{Threads, Work};
 use crate::handle::Handle;
+use crate::scope::ScopeHandle;
 use crate::sync::Arc;
-use crate::task::JoinHandle;
-use crate::{context, leaf};
+use crate::task::{JoinHandle, contain::contain};
+use crate::time::{Sleep, sleep};
+use crate::{context, leaf, tree};
 
 /// Runs `work` on a thread where it may block, as a member of the current scope.
 ///
 /// The threads are made when they are needed, up to a limit
 /// ([`Builder::max_blocking_threads`](crate::Builder::max_blocking_threads)), and end after some seconds without
-/// work. Beyond the limit jobs wait in a queue, first come, first served.
+/// work. Beyond the limit jobs wait in a queue, first come, first served. A job that waits for another job keeps its thread,
+/// so a limit below the depth of such waits is a deadlock.
 ///
 /// The scope waits for the job like for any task; a panic in it fails the scope. When the scope is cancelled, or the
 /// handle is asked to cancel, a job that has not begun is dropped without running. One that runs cannot be stopped from
 /// outside: its handle and its scope wait until it returns, and what it returns is the handle's value. A job that runs for
-/// long should ask whether it is still wanted: see [`spawn_blocking_with`].
+/// long should ask whether it is still wanted: see [`BlockingScope`], which [`spawn_blocking_with`] and
+/// [`ScopeHandle::spawn_blocking`](crate::ScopeHandle::spawn_blocking) hand to it and [`BlockingScope::current`] finds. A
+/// job that may be left alone is spawned by a [`Builder`].
+///
+/// In a job the current scope is that of the job: what it spawns are its siblings.
 ///
 /// If no thread can be started the job waits for those that exist; if there is none at all it fails, as if it had
 /// panicked, with a message that names the system's error.
@@ -80,7 +106,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    crate::spawn::spawn_beside(unblock(move |_: &Job| work()))
+    Builder::new().spawn(move |_| work())
 }
 
 /// [`spawn_blocking`] for work that asks whether it is still wanted.
@@ -111,10 +137,10 @@ where
 #[track_caller]
 pub fn spawn_blocking_with<F, T>(work: F) -> JoinHandle<T>
 where
-    F: FnOnce(&Job) -> T + Send + 'static,
+    F: FnOnce(&BlockingScope) -> T + Send + 'static,
     T: Send + 'static,
 {
-    crate::spawn::spawn_beside(unblock(work))
+    Builder::new().spawn(work)
 }
 
 /// A future that runs `work` on a thread where it may block and resolves with what it returns; for
@@ -143,46 +169,28 @@ where
 /// The future, if it is polled outside of a runtime, or if no thread could be started for the work.
 pub fn unblock<F, T>(work: F) -> Blocking<F, T>
 where
-    F: FnOnce(&Job) -> T + Send + 'static,
+    F: FnOnce(&BlockingScope) -> T + Send + 'static,
     T: Send + 'static,
 {
-    Blocking { stage: Stage::New(work) }
+    Blocking { stage: Stage::New(work), is_own: false, abandon: None }
 }
 
-/// What work on a blocking thread can ask.
-///
-/// ```
-/// use ramus::blocking::Job;
-///
-/// /// Sums until somebody has no use for it any more.
-/// fn sum(job: &Job, numbers: &[u64]) -> u64 {
-///     numbers.iter().take_while(|_| !job.is_cancelled()).sum()
-/// }
-/// ```
-pub struct Job {
-    is_unwanted: Box<dyn Fn() -> bool + Send>,
-}
-
-impl Job {
-    /// True once the job should end: its scope was cancelled, its handle was asked to cancel, or nobody waits any more.
-    ///
-    /// The answer turns true when the job's task has been polled after that, so a little later. Takes a lock that is
-    /// hardly ever contended.
-    pub fn is_cancelled(&self) -> bool {
-        (self.is_unwanted)()
-    }
-}
-
-impl fmt::Debug for Job {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Job").field("is_cancelled", &self.is_cancelled()).finish()
-    }
+/// The future of a task that is nothing but a blocking job.
+fn own<F, T>(work: F, abandon: Option<Abandon>) -> Blocking<F, T>
+where
+    F: FnOnce(&BlockingScope) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Blocking { stage: Stage::New(work), is_own: true, abandon }
 }
 
 /// Work on a blocking thread, as a future. Made by [`unblock`].
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Blocking<F, T> {
     stage: Stage<F, T>,
+    /// It is all of a task.
+    is_own: bool,
+    abandon: Option<Abandon>,
 }
 
 enum Stage<F, T> {
@@ -191,29 +199,51 @@ enum Stage<F, T> {
         sent: Arc<Sent<T>>,
         wait: Pin<Box<Shield<Wait<T>>>>,
     },
-    /// It was cut before the work began; what is around it drops it.
+    /// It was cut before the work began, or abandoned; what is around it drops it.
     Removed,
     Done,
 }
 
 /// A job that was handed to the pool, seen from its task.
 struct Sent<T> {
-    slot: Arc<Slot<T, Option<Membership>>>,
+    slot: Arc<Slot<T, Membership>>,
     threads: std::sync::Arc<Threads>,
     place: Option<Place>,
+    /// It may be abandoned, and what it is then listed as.
+    abandon: Option<(Abandon, Abandoned)>,
 }
 
 /// The leaf inside of the shield.
-struct Wait<T>(Arc<Sent<T>>);
+struct Wait<T> {
+    sent: Arc<Sent<T>>,
+    /// Until a job that was cut is abandoned.
+    grace: Option<Pin<Box<Sleep>>>,
+}
+
+/// `None`: it was abandoned.
+type Waited<T> = Option<Outcome<T, Membership>>;
 
 impl<T> Future for Wait<T> {
-    type Output = Outcome<T, Option<Membership>>;
+    type Output = Waited<T>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Waited<T>> {
         let charge = ready!(leaf::poll_enter(cx));
-        let outcome = ready!(self.0.slot.poll(cx.waker()));
-        charge.made_progress();
-        Poll::Ready(outcome)
+        if let Poll::Ready(outcome) = self.sent.slot.poll(cx.waker()) {
+            charge.made_progress();
+            return Poll::Ready(Some(outcome));
+        }
+        drop(charge);
+        let Some(grace) = self.sent.grace().filter(|_| self.sent.slot.is_cut()) else {
+            return Poll::Pending;
+        };
+        if !grace.is_zero() {
+            ready!(self.grace.get_or_insert_with(|| Box::pin(sleep(grace))).as_mut().poll(cx));
+        }
+        if self.sent.give_up() {
+            return Poll::Ready(None);
+        }
+        // It has ended meanwhile.
+        self.sent.slot.poll(cx.waker()).map(Some)
     }
 }
 
@@ -221,7 +251,7 @@ impl<F, T> Unpin for Blocking<F, T> {}
 
 impl<F, T> Future for Blocking<F, T>
 where
-    F: FnOnce(&Job) -> T + Send + 'static,
+    F: FnOnce(&BlockingScope) -> T + Send + 'static,
     T: Send + 'static,
 {
     type Output = T;
@@ -231,8 +261,8 @@ where
             // Inert in a cut frame: nothing is sent.
             drop(ready!(leaf::poll_enter(cx)));
             if let Stage::New(work) = mem::replace(&mut self.stage, Stage::Done) {
-                let sent = Arc::new(send(work, cx.waker()));
-                let wait = Box::pin(shield_unbounded(Wait(Arc::clone(&sent))));
+                let sent = Arc::new(send(work, cx.waker(), self.is_own, self.abandon));
+                let wait = Box::pin(shield_unbounded(Wait { sent: Arc::clone(&sent), grace: None }));
                 self.stage = Stage::Sent { sent, wait };
                 // The frames around this one are registered for a cancel when this poll ends, so one that comes during
                 // it wakes nobody. The next poll sees it.
@@ -241,8 +271,8 @@ where
         }
         let outcome = match &mut self.stage {
             Stage::Sent { sent, wait } => {
-                if ramus_scope::is_cut() {
-                    sent.cut();
+                if let Some(reason) = ramus_scope::cut_reason() {
+                    sent.cut(reason);
                 }
                 ready!(wait.as_mut().poll(cx))
             }
@@ -251,13 +281,20 @@ where
         };
         self.stage = Stage::Done;
         match outcome {
-            Outcome::Value(value) => Poll::Ready(value),
-            Outcome::Panicked(payload, membership) => {
+            Some(Outcome::Value(value)) => Poll::Ready(value),
+            Some(Outcome::Panicked(payload, membership)) => {
                 drop(membership);
                 resume_unwind(payload)
             }
-            Outcome::Refused(why) => panic!("a blocking job did not run: {why}"),
-            Outcome::Removed => {
+            Some(Outcome::Refused(why)) => panic!("a blocking job did not run: {why}"),
+            Some(Outcome::Removed) => {
+                if self.is_own {
+                    ramus_scope::never_started();
+                }
+                self.stage = Stage::Removed;
+                Poll::Pending
+            }
+            None => {
                 self.stage = Stage::Removed;
                 Poll::Pending
             }
@@ -267,43 +304,68 @@ where
 
 impl<T> Sent<T> {
     /// The task was cut: work that has not begun is removed, work that has can see it.
-    fn cut(&self) {
+    fn cut(&self, reason: Reason) {
         let removed = self.place.and_then(|place| self.threads.remove(place));
         match removed {
             Some(job) => {
                 drop(job);
                 // It was in the queue until now, so nobody else has answered.
-                let _ = self.slot.put(Outcome::Removed);
+                drop(self.slot.put(Outcome::Removed));
             }
-            None => self.slot.cut(),
+            None => self.slot.cut(reason),
         }
+    }
+
+    /// How long after a cut the job is abandoned, if it may be.
+    fn grace(&self) -> Option<Duration> {
+        self.abandon.as_ref().map(|(abandon, _)| abandon.grace)
+    }
+
+    /// Abandons a job that may be. False: it may not, or it has ended.
+    fn give_up(&self) -> bool {
+        let Some((_, job)) = &self.abandon else { return false };
+        let list = self.threads.abandoned();
+        // Listed first, so that the job finds its number when it ends.
+        let number = list.insert(job.clone());
+        if !self.slot.abandon(number) {
+            list.remove(number);
+            return false;
+        }
+        abandon::report_abandoned(job);
+        true
     }
 }
 
-fn send<F, T>(work: F, waker: &Waker) -> Sent<T>
+fn send<F, T>(work: F, waker: &Waker, is_own: bool, abandon: Option<Abandon>) -> Sent<T>
 where
-    F: FnOnce(&Job) -> T + Send + 'static,
+    F: FnOnce(&BlockingScope) -> T + Send + 'static,
     T: Send + 'static,
 {
-    let (handle, threads) =
-        match context::current().and_then(|handle| Ok((handle, handle.tenant()?.blocking().threads()))) {
-            Ok(found) => found,
-            Err(error) => panic!("{error}"),
-        };
-    let slot = Arc::new(Slot::new(waker.clone()));
-    let membership = ramus_scope::admit_current();
-    let place = threads.submit(Box::new(Queued { work, membership, slot: Arc::clone(&slot), handle }));
-    Sent { slot, threads, place }
+    let (handle, tenant) = match context::current().and_then(|handle| Ok((handle, handle.tenant()?))) {
+        Ok(found) => found,
+        Err(error) => panic!("{error}"),
+    };
+    let threads = tenant.blocking().threads();
+    let slot = Arc::new(Slot::new(waker.clone(), ramus_scope::admit_current()));
+    let scope = ScopeHandle::current().unwrap_or_else(|| tenant.root().clone());
+    let job = BlockingScope::new(scope, is_own, Arc::clone(&slot));
+    let list = std::sync::Arc::clone(threads.abandoned());
+    let abandon = abandon.map(|abandon| (abandon, Abandoned::of(tree::current())));
+    let place = threads.submit(Box::new(Queued { work, job, slot: Arc::clone(&slot), handle, list }));
+    Sent { slot, threads, place, abandon }
 }
 
 impl<T> Drop for Sent<T> {
     fn drop(&mut self) {
+        if let Some(job) = self.place.and_then(|place| self.threads.remove(place)) {
+            drop(job);
+            drop(self.slot.put(Outcome::Removed));
+        }
+        // Nobody will be there to abandon it later.
+        self.give_up();
         if let Some(Outcome::Panicked(payload, Some(membership))) = self.slot.leave() {
             // The task was cut while the panic was on its way to it: the scope hears of it from the job.
             drop(membership.panicked(payload));
-        }
-        if let Some(place) = self.place {
-            drop(self.threads.remove(place));
         }
     }
 }
@@ -322,54 +384,58 @@ impl<F, T> fmt::Debug for Blocking<F, T> {
 /// A job in the queue.
 struct Queued<F, T> {
     work: F,
-    membership: Option<Membership>,
-    slot: Arc<Slot<T, Option<Membership>>>,
+    job: BlockingScope,
+    slot: Arc<Slot<T, Membership>>,
     handle: Handle,
+    list: std::sync::Arc<AbandonedJobs>,
 }
 
 impl<F, T> Work for Queued<F, T>
 where
-    F: FnOnce(&Job) -> T + Send + 'static,
+    F: FnOnce(&BlockingScope) -> T + Send + 'static,
     T: Send + 'static,
 {
     fn run(self: Box<Self>) {
-        let Queued { work, membership, slot, handle } = *self;
-        let seen = Arc::clone(&slot);
-        let job = Job { is_unwanted: Box::new(move || seen.is_unwanted()) };
-        let ended = context::run_job(handle, || {
-            catch_unwind(AssertUnwindSafe(|| match &membership {
-                Some(membership) => membership.run(|| work(&job)),
-                None => work(&job),
-            }))
-        });
+        let Queued { work, job, slot, handle, list } = *self;
+        let ended =
+            context::run_job(handle, &job, || catch_unwind(AssertUnwindSafe(|| job.scope().run(|| work(&job)))));
         drop(job);
-        match ended {
-            Ok(value) => match slot.put(Outcome::Value(value)) {
-                Ok(()) => drop(membership),
-                Err(unwanted) => {
-                    // The value is dropped before the scope can end; its destructor may panic like the work itself.
-                    if let (Err(payload), Some(membership)) =
-                        (catch_unwind(AssertUnwindSafe(|| drop(unwanted))), membership)
-                    {
-                        drop(membership.panicked(payload));
-                    }
-                }
-            },
-            Err(payload) => {
-                if let Err(Outcome::Panicked(payload, Some(membership))) =
-                    slot.put(Outcome::Panicked(payload, membership))
-                {
-                    drop(membership.panicked(payload));
-                }
-            }
+        let outcome = match ended {
+            Ok(value) => Outcome::Value(value),
+            Err(payload) => Outcome::Panicked(payload, None),
+        };
+        match slot.put(outcome) {
+            Ok(membership) => drop(membership),
+            Err(unwanted) => unwanted.dispose(&list),
         }
     }
 
     fn refuse(self: Box<Self>, why: &str) {
-        let Queued { work, membership, slot, .. } = *self;
+        let Queued { work, slot, .. } = *self;
         // Nobody waits if the task was cut.
-        let _ = slot.put(Outcome::Refused(why.to_owned()));
+        let membership = slot.put(Outcome::Refused(why.to_owned()));
         drop(work);
         drop(membership);
+    }
+}
+
+impl<T> Unwanted<T, Membership> {
+    /// Drops it on the job's thread.
+    fn dispose(self, list: &AbandonedJobs) {
+        let Unwanted { outcome, place, abandoned } = self;
+        match outcome {
+            Outcome::Panicked(payload, Some(membership)) => drop(membership.panicked(payload)),
+            unwanted => {
+                // Dropped before the scope can end; its destructor may panic like the work itself.
+                match (catch_unwind(AssertUnwindSafe(|| drop(unwanted))), place) {
+                    (Err(payload), Some(membership)) => drop(membership.panicked(payload)),
+                    (Err(payload), None) => drop(contain(|| drop(payload))),
+                    (Ok(()), membership) => drop(membership),
+                }
+            }
+        }
+        if let Some(number) = abandoned {
+            list.remove(number);
+        }
     }
 }

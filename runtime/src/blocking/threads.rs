@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use super::abandon::AbandonedJobs;
 use super::jobs::{Jobs, Place, Push};
 use crate::task::contain::contain;
+use crate::tree::TreeEntry;
 
 /// A job in the queue. One that is taken out of it by its own task is dropped.
 pub(crate) trait Work: Send {
@@ -58,11 +60,17 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(settings: Settings, stack_size: Option<usize>) -> Pool {
         let jobs = Jobs::new(settings.max_threads);
-        Pool { threads: Arc::new(Threads { jobs, keep_alive: settings.keep_alive, stack_size }) }
+        let abandoned = Arc::new(AbandonedJobs::new());
+        Pool { threads: Arc::new(Threads { jobs, keep_alive: settings.keep_alive, stack_size, abandoned }) }
     }
 
     pub(crate) fn threads(&self) -> Arc<Threads> {
         Arc::clone(&self.threads)
+    }
+
+    /// The lines of the abandoned jobs in the tree.
+    pub(crate) fn abandoned(&self, now_ms: u64) -> Vec<TreeEntry> {
+        self.threads.abandoned.entries(now_ms)
     }
 }
 
@@ -77,9 +85,15 @@ pub(crate) struct Threads {
     jobs: Jobs<Box<dyn Work>>,
     keep_alive: Duration,
     stack_size: Option<usize>,
+    abandoned: Arc<AbandonedJobs>,
 }
 
 impl Threads {
+    /// The jobs that run on without their scope.
+    pub(crate) fn abandoned(&self) -> &Arc<AbandonedJobs> {
+        &self.abandoned
+    }
+
     /// Queues `job` and starts a thread if one is needed. `None`: the job was refused, which it has been told.
     ///
     /// If a thread is needed and the system refuses it, the job waits for the threads that exist; without any, it is

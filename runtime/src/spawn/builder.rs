@@ -7,7 +7,7 @@ use ramus_scope::{Member, ReasonKind, Refused};
 
 use crate::handle::Handle;
 use crate::scope::ScopeHandle;
-use crate::spawn::{First, refused, start};
+use crate::spawn::{First, ambient, refused, start};
 use crate::task::JoinHandle;
 
 /// Spawns a task that has a name in [`Handle::tree`] and in shutdown reports, or whose first poll comes at once.
@@ -72,7 +72,7 @@ impl Builder {
         F::Output: Send + 'static,
     {
         let host = Handle::current();
-        match ScopeHandle::current().or_else(|| host.root()) {
+        match ambient(&host).or_else(|| host.root()) {
             Some(scope) => self.spawn_in(&scope, future),
             None => refused(host.pool(), future),
         }

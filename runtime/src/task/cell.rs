@@ -90,6 +90,8 @@ struct VTable {
     discard: unsafe fn(NonNull<Header>),
     /// The name. For whoever holds a reference; what is returned lives as long as that.
     name: unsafe fn(NonNull<Header>) -> Option<NonNull<str>>,
+    /// The task is a blocking job.
+    is_job: bool,
     /// Frees the block. For whoever gave up the last reference.
     free: unsafe fn(NonNull<Header>),
 }
@@ -118,6 +120,9 @@ enum Stage<F: Future> {
 
 /// The name of a task: nothing, which takes no room in the cell, or a text.
 pub trait Name: Send + Sync + 'static {
+    /// It is that of a blocking job.
+    const IS_JOB: bool = false;
+
     /// The text.
     fn text(&self) -> Option<&str>;
 }
@@ -196,6 +201,7 @@ where
         take: Self::take,
         discard: Self::discard,
         name: Self::name,
+        is_job: N::IS_JOB,
         free: Self::free,
     };
 
@@ -441,5 +447,5 @@ unsafe fn look(cell: NonNull<Header>, now_ms: u64) -> TaskInfo {
         State::Queued
     };
     let id = Id::from_stamp(stamp);
-    TaskInfo { id, name, location: header.site, state, age: id.age(now_ms) }
+    TaskInfo { id, name, location: header.site, state, age: id.age(now_ms), is_job: header.vtable.is_job }
 }

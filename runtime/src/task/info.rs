@@ -118,12 +118,25 @@ pub struct TaskInfo {
     pub(super) location: &'static Location<'static>,
     pub(super) state: State,
     pub(super) age: Duration,
+    pub(super) is_job: bool,
 }
 
 impl TaskInfo {
     /// The number of the task.
     pub fn id(&self) -> Id {
         self.id
+    }
+
+    /// True for a blocking job, seen as the task that waits for its thread.
+    ///
+    /// ```
+    /// # fn look(task: &ramus::task::TaskInfo) {
+    /// let kind = if task.is_job() { "job" } else { "task" };
+    /// # let _ = kind;
+    /// # }
+    /// ```
+    pub fn is_job(&self) -> bool {
+        self.is_job
     }
 
     /// The name that it was given, if any.

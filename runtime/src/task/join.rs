@@ -10,6 +10,8 @@ use ramus_scope::{JoinError, Reason};
 
 use super::cell::Ticket;
 use super::info::Id;
+use crate::parker::Parker;
+use crate::sync::Arc;
 use crate::{context, leaf};
 
 /// The handle of a spawned task: a future that resolves with the task's result.
@@ -167,6 +169,21 @@ impl<T> JoinHandle<T> {
     /// ```
     pub fn id(&self) -> Id {
         self.ticket.id()
+    }
+}
+
+impl<T> JoinHandle<T> {
+    /// Blocks the calling thread until the task has ended, whatever is cut around this code.
+    pub(crate) fn wait(&mut self) -> Result<T, JoinError> {
+        let parker = Arc::new(Parker::new());
+        let waker = Parker::waker(&parker);
+        loop {
+            match self.ticket.poll(&waker) {
+                Poll::Ready(Some(result)) => return result,
+                Poll::Ready(None) => polled_again(self.id()),
+                Poll::Pending => parker.park(),
+            }
+        }
     }
 }
 

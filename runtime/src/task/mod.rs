@@ -24,7 +24,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use crate::blocking::{Blocking, Job, spawn_blocking, spawn_blocking_with, unblock};
+pub use crate::blocking::{Blocking, BlockingScope, spawn_blocking, spawn_blocking_with, unblock};
 pub use crate::spawn::builder::Builder;
 pub use crate::spawn::{YieldNow, spawn, yield_now};
 pub use crate::tree::{all, current};
