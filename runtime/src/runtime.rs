@@ -8,6 +8,8 @@
 //! 2. It is stopped: `stopping()` becomes ready everywhere below it.
 //! 3. When the grace is over (at once, unless one was asked for) it is cancelled: every task is dropped at its next
 //!    suspension, by the workers, which go on polling.
+//!    Nine tenths of the limit after the call it is killed, by the caller, who waits: no shield holds any more, and all is
+//!    dropped at its next suspension.
 //! 4. The last member ends. A worker sees it and lets all of them leave.
 //! 5. The last worker to leave closes the drivers and timers: sources that somebody still holds fail from now on, timers
 //!    resolve at once.
@@ -16,7 +18,8 @@
 //! The caller waits for step 6 up to its limit. What has not ended by then is a straggler: it is reported by name and
 //! spawn site, and steps 4 to 6 happen in the background if it ever ends. A runtime that is dropped on one of its own
 //! workers, or anywhere where it would wait for itself (inside `block_on`, in one of its own blocking jobs), does not wait:
-//! steps 3 to 6 happen in the background.
+//! steps 3 to 6 happen in the background, with the kill by a timer. [`Runtime::shutdown_background`] kills nothing: what is
+//! shielded has its whole budget.
 
 use std::fmt;
 use std::future::Future;
@@ -179,6 +182,9 @@ impl Runtime {
     /// Ends the runtime: `grace` for tasks that listen to `stopping()`, then everything is cancelled; waits until
     /// `limit` after the call at most, and reports what has not ended by then.
     ///
+    /// In the last tenth of the limit everything is [killed](ramus_scope::ScopeHandle::kill), so that no shield outlasts it:
+    /// what is reported is code that does not come back from a poll, and blocking jobs.
+    ///
     /// ```
     /// use std::time::Duration;
     ///
@@ -188,17 +194,20 @@ impl Runtime {
     /// assert!(report.is_clean());
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[track_caller]
     pub fn shutdown(mut self, grace: Duration, limit: Duration) -> ShutdownReport {
         self.end(grace, Some(limit))
     }
 
-    /// Cancels everything at once and waits up to `limit`. A `limit` of zero looks once whether all has ended.
+    /// Cancels everything at once and waits up to `limit`; kills it in the last tenth of that. A `limit` of zero looks once
+    /// whether all has ended.
     ///
     /// ```
     /// let runtime = ramus::Runtime::new()?;
     /// assert!(runtime.shutdown_timeout(std::time::Duration::from_secs(5)).is_clean());
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[track_caller]
     pub fn shutdown_timeout(self, limit: Duration) -> ShutdownReport {
         self.shutdown(Duration::ZERO, limit)
     }
@@ -209,12 +218,14 @@ impl Runtime {
     /// ramus::Runtime::new()?.shutdown_background();
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[track_caller]
     pub fn shutdown_background(mut self) {
         let report = self.end(Duration::ZERO, None);
         drop(report);
     }
 
     /// The steps of the module's text. Without a limit nobody waits.
+    #[track_caller]
     fn end(&mut self, grace: Duration, limit: Option<Duration>) -> ShutdownReport {
         let Some(tenant) = self.tenant.take() else {
             return ShutdownReport::default();
@@ -225,22 +236,32 @@ impl Runtime {
         // Step 1.
         tenant.close();
         // Steps 2 and 3.
+        let kill_at = limit.map(|limit| limit - limit / 10);
+        let grace = kill_at.map_or(grace, |kill_at| grace.min(kill_at));
+        tenant.root().stop(grace);
         if grace.is_zero() {
-            tenant.root().stop(Duration::ZERO);
+            // It may have been cancelled before, by its handle.
             tenant.root().cancel(ReasonKind::Shutdown);
-        } else {
-            tenant.root().stop(grace);
         }
         // Step 4: the workers look from now on.
         pool.advance(Phase::Closing);
         let threads = std::mem::take(&mut self.threads);
         let waits_for_itself = context::is_busy() || context::is_job_of(self.handle);
-        let Some(limit) = limit.filter(|_| !waits_for_itself) else {
+        let Some((limit, kill_at)) = limit.zip(kill_at).filter(|_| !waits_for_itself) else {
+            if let Some(kill_at) = kill_at {
+                tenant.root().stop_then_kill(grace, kill_at - grace);
+            }
             pool.leave_unattended();
             return ShutdownReport::default();
         };
-        // Step 5 is the last worker's. A limit beyond the clock is no limit.
-        if pool.wait_left(begun.checked_add(limit)) {
+        // A limit beyond the clock is no limit.
+        let has_left = pool.wait_left(begun.checked_add(kill_at)) || {
+            // This thread does it: the timers are the workers', who may all be in a poll that does not come back.
+            tenant.root().kill(ReasonKind::Shutdown);
+            pool.wait_left(begun.checked_add(limit))
+        };
+        // Step 5 is the last worker's.
+        if has_left {
             let stragglers = tree::abandoned(&tenant);
             // Step 6.
             drop(tenant);

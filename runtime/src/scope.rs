@@ -13,7 +13,10 @@ use crate::handle::Handle;
 use crate::spawn::{self, First};
 use crate::task::JoinHandle;
 
-pub use ramus_scope::{BoxError, Cancelled, JoinError, Reason, ReasonKind, Refused, ScopeError};
+pub use ramus_scope::{
+    BoxError, Cancelled, DeadlineError, JoinError, LaterReasons, OnCancel, PathScope, Reason, ReasonKind, Refused,
+    ScopeError, ScopePath,
+};
 pub use ramus_scope::{ScopeValue, TreeKind, TreeRow, current_value as scope_value};
 pub use ramus_scope::{run_until_cancelled, scope, shield, shield_unbounded};
 
@@ -38,7 +41,7 @@ impl Handle {
 
 impl Host for Handle {
     type JoinHandle<T: Send + 'static> = JoinHandle<T>;
-    /// None: the runtime is gone, and the waker was called at once.
+    /// None: the waker was called at once, because the time has come, or because the runtime is gone.
     type Alarm = Option<Alarm>;
 
     /// Only where the runtime polls: a scope that somebody else's executor polls, on a thread that has merely entered the
@@ -89,8 +92,9 @@ impl Host for Handle {
 
     fn wake_at(&self, at: Instant, waker: Waker) -> Option<Alarm> {
         match self.timer() {
-            Some(timer) => Some(timer.alarm(at, waker)),
-            None => {
+            // The timer counts in ticks, and would see only later that this one has passed.
+            Some(timer) if timer.now() < at => Some(timer.alarm(at, waker)),
+            Some(_) | None => {
                 waker.wake();
                 None
             }

@@ -212,6 +212,7 @@ impl Future for Sleep {
 /// # Ok(())
 /// # }
 /// ```
+#[track_caller]
 pub fn timeout<F: IntoFuture>(limit: Duration, future: F) -> Timeout<F::IntoFuture> {
     Timeout { frame: CutOn::new(future.into_future(), Deadline::After(limit)) }
 }
@@ -241,6 +242,7 @@ pub fn timeout<F: IntoFuture>(limit: Duration, future: F) -> Timeout<F::IntoFutu
 /// # Ok(())
 /// # }
 /// ```
+#[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout { frame: CutOn::new(future.into_future(), Deadline::At(deadline)) }
 }

@@ -152,7 +152,8 @@ fn d01_a_task_that_ignores_its_cancel_costs_nothing() {
     common::wait_until(|| polls.load(Ordering::SeqCst) >= 2);
     let (before, busy) = (polls.load(Ordering::SeqCst), runtime.handle().metrics().polls());
     std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(polls.load(Ordering::SeqCst), before, "nothing polls it again and again");
+    // One more, if the poll that the cancel brought met its walk.
+    assert!(polls.load(Ordering::SeqCst) <= before + 1, "nothing polls it again and again");
     assert!(runtime.handle().metrics().polls() - busy <= 2, "nor does anything else run");
     // It is left behind, and named.
     let report = runtime.shutdown_timeout(Duration::ZERO);

@@ -5,9 +5,11 @@ mod common;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Poll, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{runtime, wait_until, watchdog};
+use ramus::ReasonKind;
 
 /// Counts its drops.
 struct Counted(Arc<AtomicUsize>);
@@ -193,6 +195,46 @@ fn d48_rule7_a_grace_lets_tasks_that_listen_end_in_peace() {
     assert!(runtime.shutdown(Duration::from_secs(30), Duration::from_secs(60)).is_clean());
     assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for the whole grace");
     assert_eq!(common::runtime(1).block_on(task).unwrap(), "in peace");
+}
+
+#[test]
+fn d34_d48_a_shutdown_kills_what_is_shielded_in_the_last_tenth_of_its_limit() {
+    let _dog = watchdog();
+    let runtime = runtime(2);
+    let root = runtime.handle().root().unwrap();
+    let (started, has_started) = mpsc::channel();
+    let (told, was_told) = mpsc::channel();
+    let task = runtime.spawn(ramus_scope::shield_unbounded(async move {
+        let callback = move |reason: &ramus::Reason| told.send((reason.kind(), thread::current().id())).unwrap();
+        root.on_cancel(callback).detach();
+        started.send(()).unwrap();
+        std::future::pending::<()>().await;
+    }));
+    has_started.recv().unwrap();
+    let begun = Instant::now();
+    let report = runtime.shutdown(Duration::ZERO, Duration::from_secs(2));
+    assert!(begun.elapsed() >= Duration::from_millis(1800), "the shield has its time");
+    assert!(report.is_clean(), "and no more: {report}");
+    let (kind, thread) = was_told.recv().expect("the callback ran before the runtime ended");
+    assert!(kind == ReasonKind::Shutdown && thread != thread::current().id());
+    assert!(common::runtime(1).block_on(task).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn d48_a_grace_beyond_the_limit_ends_with_it() {
+    let _dog = watchdog();
+    let runtime = runtime(2);
+    let (started, has_started) = mpsc::channel();
+    let task = runtime.spawn(async move {
+        started.send(()).unwrap();
+        std::future::pending::<()>().await;
+    });
+    has_started.recv().unwrap();
+    assert!(runtime.shutdown(Duration::MAX, Duration::from_millis(500)).is_clean());
+    let error = common::runtime(1).block_on(task).unwrap_err();
+    let reason = error.reason().unwrap();
+    assert_eq!(reason.kind(), ReasonKind::Shutdown);
+    assert!(format!("{reason:#}").contains("shutdown.rs"), "it names who shut down: {reason:#}");
 }
 
 #[test]

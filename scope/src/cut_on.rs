@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::frame::{Kind, RowCell};
+use crate::frame::{Frame, Kind, RowCell};
 use crate::inside::{self, Inside};
 use crate::raw;
 use crate::reason::{Reason, ReasonKind};
@@ -40,6 +41,7 @@ pin_project! {
         signal: S,
         row: RowCell,
         expired: Option<S::Output>,
+        site: &'static Location<'static>,
     }
 }
 
@@ -55,8 +57,9 @@ impl<F: Future, S: Future> CutOn<F, S> {
     /// assert_eq!(CutOn::new(pending::<()>(), ready("late")).await, Err("late"));
     /// # }
     /// ```
+    #[track_caller]
     pub fn new(future: F, signal: S) -> CutOn<F, S> {
-        CutOn { future: Some(future), signal, row: RefCell::new(None), expired: None }
+        CutOn { future: Some(future), signal, row: RefCell::new(None), expired: None, site: Location::caller() }
     }
 }
 
@@ -66,8 +69,12 @@ impl<F: Future, S: Future> Future for CutOn<F, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let waker = cx.waker();
+        let site = *this.site;
+        if this.future.is_none() && this.expired.is_some() {
+            return expired(this.expired);
+        }
         let mut inside = {
-            let kind = Kind::CutOn { row: this.row, waker, expired: this.expired.is_some() };
+            let kind = Kind::CutOn { row: this.row, waker, expired: this.expired.is_some(), site };
             raw::enter(kind, |frame| {
                 frame.polled();
                 inside::poll_inside(frame, waker, |cx| match this.future.as_mut().as_pin_mut() {
@@ -81,24 +88,27 @@ impl<F: Future, S: Future> Future for CutOn<F, S> {
             if let Poll::Ready(signal) = this.signal.poll(&mut Context::from_waker(waker)) {
                 *this.expired = Some(signal);
                 if let Some(row) = &*this.row.borrow() {
-                    walk::cancel_inside(&row.table, row.id, &Reason::from(ReasonKind::Deadline).inherited());
+                    let reason = raw::current(|frame| match frame {
+                        Some(frame) => frame.reason_here(ReasonKind::Deadline, site),
+                        None => Reason::from(ReasonKind::Deadline).at(site, None),
+                    });
+                    walk::cancel_inside(&row.table, row.id, &reason.inherited());
                 }
-                let kind = Kind::CutOn { row: this.row, waker, expired: true };
+                let kind = Kind::CutOn { row: this.row, waker, expired: true, site };
                 inside = raw::enter(kind, inside::settle);
             }
         }
         let answer = match inside {
             Inside::Ready(value) => Poll::Ready(Ok(value)),
-            Inside::Drop => match this.expired.take() {
-                Some(signal) => {
-                    let kind = Kind::CutOn { row: this.row, waker, expired: true };
-                    raw::enter(kind, |_| this.future.set(None));
-                    Poll::Ready(Err(signal))
-                }
-                // Cut from outside: the frame around drops it.
-                None => Poll::Pending,
-            },
-            Inside::Pending => Poll::Pending,
+            Inside::Drop if this.expired.is_some() => {
+                let kind = Kind::CutOn { row: this.row, waker, expired: true, site };
+                raw::enter(kind, |_| this.future.set(None));
+                let row = this.row.take();
+                drop(row);
+                return expired(this.expired);
+            }
+            // Cut from outside: the frame around drops it.
+            Inside::Drop | Inside::Pending => Poll::Pending,
         };
         if answer.is_ready() {
             let row = this.row.take();
@@ -106,4 +116,13 @@ impl<F: Future, S: Future> Future for CutOn<F, S> {
         }
         answer
     }
+}
+
+/// The answer of a frame whose inside is gone. In a frame that is cut itself the code after it must not run (D17): it stays
+/// pending, for the frame around to drop it.
+fn expired<T, S>(signal: &mut Option<S>) -> Poll<Result<T, S>> {
+    if raw::current(|frame| frame.is_some_and(Frame::is_cut)) {
+        return Poll::Pending;
+    }
+    signal.take().map_or(Poll::Pending, |signal| Poll::Ready(Err(signal)))
 }

@@ -118,7 +118,10 @@ impl<E> ScopeError<E> {
 impl<E: fmt::Display> fmt::Display for ScopeError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.errors.as_slice(), &self.reason) {
-            ([], Some(reason)) => write!(f, "the scope was {reason}"),
+            ([], Some(reason)) => {
+                f.write_str("the scope was ")?;
+                reason.fmt(f)
+            }
             ([], None) => f.write_str("the scope was cancelled"),
             ([one], _) => one.fmt(f),
             ([first, rest @ ..], _) => write!(f, "{first} (and {} more)", rest.len()),
@@ -305,7 +308,10 @@ impl JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Cause::Cancelled { reason, .. } => write!(f, "the task was {reason}"),
+            Cause::Cancelled { reason, .. } => {
+                f.write_str("the task was ")?;
+                reason.fmt(f)
+            }
             Cause::Panic { message, .. } => write!(f, "the task panicked: {message}"),
             Cause::Failed => f.write_str("the task failed; its error went to its scope"),
         }

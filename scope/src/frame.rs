@@ -5,6 +5,7 @@
 //! of the tree.
 
 use std::cell::{Cell, RefCell};
+use std::panic::Location;
 use std::task::Waker;
 
 use crate::member::Listing;
@@ -35,6 +36,7 @@ pub(crate) enum Kind<'a> {
         row: &'a RowCell,
         waker: &'a Waker,
         budget: Option<std::time::Duration>,
+        site: &'static Location<'static>,
     },
     Catch {
         row: &'a RowCell,
@@ -44,6 +46,7 @@ pub(crate) enum Kind<'a> {
         row: &'a RowCell,
         waker: &'a Waker,
         expired: bool,
+        site: &'static Location<'static>,
     },
 }
 
@@ -94,7 +97,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// A shield that protects nothing: its budget is used up, or it was opened inside such a one (D8).
+    /// A shield that protects nothing: its budget is used up, it was opened inside such a one (D8), or a kill has come.
     fn is_spent(&self) -> bool {
         let mut frame = self;
         loop {
@@ -105,13 +108,43 @@ impl<'a> Frame<'a> {
                     }
                 }
                 Kind::Catch { .. } | Kind::CutOn { .. } => {}
-                Kind::Task { .. } | Kind::Body { .. } => return false,
+                Kind::Task { .. } | Kind::Body { .. } => return frame.is_killed(),
             }
             match raw::parent(frame) {
                 Some(parent) => frame = parent,
                 None => return false,
             }
         }
+    }
+
+    /// Has a kill of a scope around this frame come? No shield matters to it.
+    fn is_killed(&self) -> bool {
+        let mut frame = self;
+        loop {
+            match &frame.kind {
+                Kind::Task { seat, .. } => return seat.state.load().is_killed(),
+                Kind::Body { node, row, .. } => {
+                    if node.state.load().is_killed() {
+                        return true;
+                    }
+                    // A scope with a row is marked by every kill that reaches it.
+                    if row.borrow().is_some() {
+                        return false;
+                    }
+                }
+                Kind::Shield { .. } | Kind::Catch { .. } | Kind::CutOn { .. } => {}
+            }
+            match raw::parent(frame) {
+                Some(parent) => frame = parent,
+                None => return false,
+            }
+        }
+    }
+
+    /// A reason that starts in this frame.
+    pub(crate) fn reason_here(&self, kind: ReasonKind, site: &'static Location<'static>) -> Reason {
+        let scope = self.scope().map(|(node, _)| node);
+        Reason::from(kind).at(site, scope.as_deref())
     }
 
     /// Why this frame is cut.
@@ -125,8 +158,10 @@ impl<'a> Frame<'a> {
                 Kind::Body { node, .. } if node.state.load().is_cancelled() => {
                     return node.reason().unwrap_or_else(|| ReasonKind::Parent.into());
                 }
-                Kind::CutOn { expired: true, .. } => return ReasonKind::Deadline.into(),
-                Kind::Shield { .. } if frame.is_spent() => return ReasonKind::ShieldBudget.into(),
+                Kind::CutOn { expired: true, site, .. } => return frame.reason_here(ReasonKind::Deadline, site),
+                Kind::Shield { site, .. } if frame.is_spent() && !frame.is_killed() => {
+                    return frame.reason_here(ReasonKind::ShieldBudget, site);
+                }
                 Kind::Body { .. } | Kind::Shield { .. } | Kind::CutOn { .. } | Kind::Catch { .. } => {}
             }
             match raw::parent(frame) {
@@ -212,9 +247,16 @@ impl<'a> Frame<'a> {
             if let Some(parent) = raw::parent(self).filter(|parent| parent.is_cut()) {
                 crate::walk::cancel(node, parent.reason().inherited());
             }
+            if let Some(parent) = raw::parent(self).filter(|parent| parent.is_killed()) {
+                crate::walk::kill(node, parent.reason().inherited());
+            }
             if node.parent.as_ref().is_some_and(|parent| parent.state.load().is_stopping()) {
                 crate::walk::stop(node);
             }
+        }
+        // As above: a walk that came before the row was there did not use it up.
+        if matches!(self.kind, Kind::Shield { .. }) && self.is_killed() {
+            let _ = place.table.spend(id);
         }
         place
     }
@@ -236,8 +278,8 @@ impl<'a> Frame<'a> {
         match &self.kind {
             Kind::Task { .. } => Boundary::Base,
             Kind::Body { node, .. } => Boundary::Scope(Arc::clone(node)),
-            Kind::Shield { budget, .. } => {
-                Boundary::Shield { budget: *budget, alarm: None, armed: false, spent: false }
+            Kind::Shield { budget, site, .. } => {
+                Boundary::Shield { budget: *budget, alarm: None, armed: false, spent: false, site }
             }
             Kind::Catch { .. } => Boundary::Catch,
             Kind::CutOn { .. } => Boundary::CutOn,

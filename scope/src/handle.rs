@@ -219,14 +219,14 @@ impl<H: Host> ScopeHandle<H> {
     /// ```
     #[track_caller]
     pub fn cancel(&self, reason: impl Into<Reason>) -> bool {
-        let reason = reason.into().at(Location::caller(), self.node.name.as_ref());
+        let reason = reason.into().at(Location::caller(), Some(&self.node));
         walk::cancel(&self.node, reason)
     }
 
     /// Asks the scope and everything below to finish soon; cancels it after `grace`.
     ///
-    /// [`stopping`](ScopeHandle::stopping) becomes ready; nothing is refused or dropped before the grace is over. `false`
-    /// if the scope is cancelled or has ended.
+    /// [`stopping`](ScopeHandle::stopping) becomes ready; nothing is refused or dropped before the grace is over. The shortest
+    /// grace counts, of several stops as of the scopes above. `false` if the scope is cancelled or has ended.
     ///
     /// ```
     /// # fn example<H: ramus_scope::Host>(s: &ramus_scope::ScopeHandle<H>) {
@@ -237,7 +237,7 @@ impl<H: Host> ScopeHandle<H> {
     /// ```
     #[track_caller]
     pub fn stop(&self, grace: Duration) -> bool {
-        self.node.stop(grace, Location::caller())
+        self.node.stop(grace, None, Location::caller())
     }
 
     /// Calls [`stop`](ScopeHandle::stop) when `signal` is ready. The signal is polled by the scope's own future: it does
@@ -340,20 +340,7 @@ impl<H: Host> ScopeHandle<H> {
     /// # }
     /// ```
     pub fn reason(&self) -> Option<Reason> {
-        self.node.reason()
-    }
-
-    /// The reasons of later cancels, a few of them.
-    ///
-    /// ```
-    /// # fn example<H: ramus_scope::Host>(s: &ramus_scope::ScopeHandle<H>) {
-    /// for reason in s.later_reasons() {
-    ///     eprintln!("and {reason}");
-    /// }
-    /// # }
-    /// ```
-    pub fn later_reasons(&self) -> Vec<Reason> {
-        self.node.links.lock().later.clone()
+        self.node.reason_here_or_above()
     }
 
     /// The effective deadline: the earliest of the scope's own and those above it, up to a shield.
@@ -368,22 +355,6 @@ impl<H: Host> ScopeHandle<H> {
     /// ```
     pub fn deadline(&self) -> Option<Instant> {
         self.node.deadline()
-    }
-
-    /// Sets or moves the scope's own deadline, from any thread. `false` if the scope has ended, or its deadline has passed.
-    ///
-    /// ```
-    /// # fn example<H: ramus_scope::Host>(s: &ramus_scope::ScopeHandle<H>) {
-    /// use std::time::{Duration, Instant};
-    ///
-    /// if !s.set_deadline(Instant::now() + Duration::from_secs(5)) {
-    ///     eprintln!("too late");
-    /// }
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn set_deadline(&self, deadline: Instant) -> bool {
-        self.node.set_deadline(deadline, Location::caller())
     }
 
     /// The scope's name.

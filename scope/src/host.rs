@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::Location;
+use std::pin::Pin;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -139,14 +140,22 @@ pub trait Host: Clone + Send + Sync + 'static {
 /// An alarm of any host.
 pub(crate) type AnyAlarm = Box<dyn Any + Send>;
 
-/// The timer half of a host, without its type; the root of a tree keeps it for all below.
+/// Work of the scopes' own that runs as a task.
+pub(crate) type BoxedWork = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A host without its type; the root of a tree keeps it for all below.
 pub(crate) trait AnyHost: Send + Sync {
+    fn spawn(&self, member: Member<BoxedWork>);
     fn wake_after(&self, after: Duration, waker: Waker) -> AnyAlarm;
     fn wake_at(&self, at: Instant, waker: Waker) -> AnyAlarm;
     fn wake_cancelled(&self, wake_next: &mut dyn FnMut() -> bool);
 }
 
 impl<H: Host> AnyHost for H {
+    fn spawn(&self, member: Member<BoxedWork>) {
+        drop(Host::spawn(self, member));
+    }
+
     fn wake_after(&self, after: Duration, waker: Waker) -> AnyAlarm {
         Box::new(Host::wake_after(self, after, waker))
     }

@@ -37,6 +37,8 @@ pub(crate) struct Listing {
     /// Listed after the scope was cancelled. A cancel takes the whole list, so an older entry is gone.
     after_cancel: bool,
     has_table: bool,
+    /// Its first poll comes whether the scope is cancelled or not.
+    guaranteed: bool,
     /// The waker of the entry, told by its two words in one. The entry keeps it alive, so they cannot be reused.
     waker: usize,
 }
@@ -51,7 +53,7 @@ fn words(waker: &Waker) -> usize {
 
 impl Listing {
     pub(crate) const NONE: Listing =
-        Listing { key: UNLISTED, started: false, after_cancel: false, has_table: false, waker: 0 };
+        Listing { key: UNLISTED, started: false, after_cancel: false, has_table: false, guaranteed: false, waker: 0 };
 
     pub(crate) fn at(self, key: usize, after_cancel: bool) -> Listing {
         debug_assert!(key < UNLISTED as usize, "fewer members than that fit into memory");
@@ -133,7 +135,7 @@ impl Seat {
         match self.policy {
             Policy::FailFast => {
                 self.keep_panic(payload);
-                walk::cancel(&self.node(), ReasonKind::SiblingFailed.into());
+                walk::cancel_for(&self.node(), ReasonKind::SiblingFailed, self.site);
                 JoinError::panicked(message)
             }
             Policy::Isolate => JoinError::isolated(message, payload),
@@ -150,6 +152,12 @@ impl Seat {
 impl<F> Member<F> {
     pub(crate) fn new(seat: Seat, future: F) -> Member<F> {
         Member { future: Some(future), standing: Standing::Seated { seat, listing: Cell::new(Listing::NONE) } }
+    }
+
+    /// As [`new`](Member::new), with a first poll that a cancel does not prevent.
+    pub(crate) fn guaranteed(seat: Seat, future: F) -> Member<F> {
+        let listing = Listing { guaranteed: true, ..Listing::NONE };
+        Member { future: Some(future), standing: Standing::Seated { seat, listing: Cell::new(listing) } }
     }
 
     /// True if the scope did not admit it: its first poll drops the future and answers. It keeps nothing open, so a host
@@ -235,8 +243,9 @@ impl<F: Future> Member<F> {
         let waker = cx.waker();
         let kind = Kind::Task { seat, cancel, listing, waker, failed: &failed };
         let ended = raw::enter(kind, |frame| {
-            let cut = frame.is_cut();
-            let polled = if cut && (!listing.get().started || !frame.is_held()) {
+            let Listing { started, guaranteed, .. } = listing.get();
+            let spared = guaranteed && !started;
+            let polled = if !spared && frame.is_cut() && (!started || !frame.is_held()) {
                 Inside::Drop
             } else {
                 Listing::start(listing);
@@ -247,7 +256,11 @@ impl<F: Future> Member<F> {
                 Inside::Pending => {
                     // Listed whole already: its table, which takes a lock to find, is not needed.
                     if !listing.get().is_current(waker, true) || seat.state.load().is_cancelled() {
-                        seat.list(listing, waker, cancel.known_table().as_ref(), false);
+                        let table = cancel.known_table();
+                        seat.list(listing, waker, table.as_ref(), false);
+                        if let Some(table) = table.filter(|_| seat.state.load().is_killed()) {
+                            walk::kill_unlisted(&table, || frame.reason());
+                        }
                     }
                     // A cancel that came before the listing did not meet the entry.
                     inside::settle(frame)

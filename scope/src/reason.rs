@@ -5,6 +5,9 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::path::{NOWHERE, ScopePath};
+use crate::tree::Node;
+
 /// The kind of a [`Reason`].
 ///
 /// ```
@@ -74,7 +77,8 @@ impl ReasonKind {
     ];
 }
 
-/// Why a scope or a task was cancelled: the kind, an optional message, the call site and the scope it started from.
+/// Why a scope or a task was cancelled: the kind, an optional message, the call site and the path of scopes down to the one it
+/// started from.
 ///
 /// A string converts into a reason of kind [`ReasonKind::User`], a [`ReasonKind`] into one without a message.
 ///
@@ -86,6 +90,8 @@ impl ReasonKind {
 /// assert_eq!(reason.to_string(), "cancelled: lost the race");
 /// assert_eq!(Reason::from(ReasonKind::Shutdown).to_string(), "cancelled: shutdown");
 /// ```
+///
+/// Displayed with `{:#}` it also says where it came from: `cancelled: lost the race at src/race.rs:12 in root/request`.
 #[derive(Clone)]
 pub struct Reason(Arc<Parts>);
 
@@ -94,13 +100,13 @@ struct Parts {
     kind: ReasonKind,
     message: Option<Cow<'static, str>>,
     site: Option<&'static Location<'static>>,
-    scope: Option<Cow<'static, str>>,
+    path: Option<Arc<ScopePath>>,
     origin: Option<Reason>,
 }
 
 impl Reason {
     fn build(kind: ReasonKind, message: Option<Cow<'static, str>>) -> Reason {
-        Reason(Arc::new(Parts { kind, message, site: None, scope: None, origin: None }))
+        Reason(Arc::new(Parts { kind, message, site: None, path: None, origin: None }))
     }
 
     /// The kind of the reason.
@@ -123,14 +129,34 @@ impl Reason {
         self.0.message.as_deref()
     }
 
-    /// Where in the source the cancel was called.
+    /// Where in the source the cancel was called. For a cancel that nobody called it is where the thing behind it was set up: the
+    /// deadline, the shield or the time-out whose time is up, the child of `spawn_try` that failed, else the scope.
+    ///
+    /// ```
+    /// # fn look(reason: &ramus_scope::Reason) {
+    /// if let Some(site) = reason.site() {
+    ///     eprintln!("{reason}, at {site}");
+    /// }
+    /// # }
+    /// ```
     pub fn site(&self) -> Option<&'static Location<'static>> {
         self.0.site
     }
 
     /// The name of the scope the cancel started from, if it has one.
     pub fn scope(&self) -> Option<&str> {
-        self.0.scope.as_deref()
+        self.path().scopes().last()?.name()
+    }
+
+    /// The scopes from the outermost one to the one the cancel started from.
+    ///
+    /// ```
+    /// # fn look(reason: &ramus_scope::Reason) {
+    /// eprintln!("{reason}, in {}", reason.path()); // "cancelled: shutdown, in root/server/request"
+    /// # }
+    /// ```
+    pub fn path(&self) -> &ScopePath {
+        self.0.path.as_deref().unwrap_or(&NOWHERE)
     }
 
     /// The reason that the enclosing scope was cancelled for, if this one came from there ([`ReasonKind::Parent`]); else
@@ -157,11 +183,11 @@ impl Reason {
     }
 
     /// Fills in where it came from, unless that is known already.
-    pub(crate) fn at(mut self, site: &'static Location<'static>, scope: Option<&Cow<'static, str>>) -> Reason {
+    pub(crate) fn at(mut self, site: &'static Location<'static>, scope: Option<&Node>) -> Reason {
         if self.0.site.is_none() {
             let parts = Arc::make_mut(&mut self.0);
             parts.site = Some(site);
-            parts.scope = scope.cloned();
+            parts.path = scope.map(|node| Arc::new(ScopePath::to(node)));
         }
         self
     }
@@ -188,9 +214,19 @@ impl From<String> for Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.message {
-            Some(message) => write!(f, "cancelled: {message}"),
-            None => write!(f, "cancelled: {}", self.origin().kind().as_str().replace('_', " ")),
+            Some(message) => write!(f, "cancelled: {message}")?,
+            None => write!(f, "cancelled: {}", self.origin().kind().as_str().replace('_', " "))?,
         }
+        if !f.alternate() {
+            return Ok(());
+        }
+        if let Some(site) = self.site() {
+            write!(f, " at {}:{}", site.file(), site.line())?;
+        }
+        if !self.path().scopes().is_empty() {
+            write!(f, " in {}", self.path())?;
+        }
+        Ok(())
     }
 }
 
@@ -200,7 +236,7 @@ impl fmt::Debug for Reason {
             .field("kind", &self.0.kind)
             .field("message", &self.0.message)
             .field("site", &self.0.site.map(ToString::to_string))
-            .field("scope", &self.0.scope)
+            .field("path", &self.path().to_string())
             .finish()
     }
 }

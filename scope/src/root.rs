@@ -120,7 +120,12 @@ impl<H: Host> Root<H> {
         if node.be_adopted_by(above) {
             // A request that came before the adoption did not meet this node; one that comes later does.
             if above.is_cancelled() {
-                walk::cancel(node, above.reason().map_or_else(|| ReasonKind::Parent.into(), |it| it.inherited()));
+                let reason = above.reason().map_or_else(|| ReasonKind::Parent.into(), |it| it.inherited());
+                if above.state.load().is_killed() {
+                    walk::kill(node, reason);
+                } else {
+                    walk::cancel(node, reason);
+                }
             } else if above.is_stopping() {
                 // It may have been born as stopping, so that the walk would tell nobody.
                 walk::stop(node);

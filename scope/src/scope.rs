@@ -202,7 +202,7 @@ pin_project! {
             let Some(node) = this.node.take() else { return };
             let in_body = matches!(this.phase, Phase::Body);
             if in_body || matches!(this.phase, Phase::Draining) {
-                walk::cancel(&node, ReasonKind::Dropped.into());
+                walk::cancel_for(&node, ReasonKind::Dropped, node.site);
                 let kind = Kind::Body { node: &node, row: this.row, waker: Waker::noop() };
                 if let Err(payload) = raw::enter(kind, |_| inside::drop_caught(this.body)) {
                     node.keep_panic(payload);
@@ -313,7 +313,7 @@ where
                     Ok(value) => *this.value = Some(value),
                     Err(error) => {
                         node.fail(error);
-                        walk::cancel(node, ReasonKind::BodyFailed.into());
+                        walk::cancel_for(node, ReasonKind::BodyFailed, node.site);
                     }
                 },
                 Inside::Ready(Err(payload)) => node.body_panicked(payload),
@@ -406,7 +406,7 @@ fn poll_watchers(node: &Arc<Node>, cx: &mut Context<'_>) {
         Ok(graces) => {
             node.links.lock().watchers.append(&mut watchers);
             for grace in graces {
-                node.stop(grace, node.site);
+                node.stop(grace, None, node.site);
             }
         }
         // A signal belongs to the body, and so does its panic. The other signals have nothing to stop any more.

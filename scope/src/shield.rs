@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,13 +21,14 @@ pin_project! {
         future: F,
         row: RowCell,
         budget: Option<Duration>,
+        site: &'static Location<'static>,
     }
 }
 
 /// Protects `future` from a cancel that comes from outside, for at most `budget` after the cancel has arrived.
 ///
 /// A cancel of a scope *inside* the shield works as ever. When the budget is used up, the shield protects nothing any
-/// more: the future is dropped at its next suspension. Leaving the shield is not a cancellation point; the next await
+/// more: the future is dropped at its next suspension. A [kill](crate::ScopeHandle::kill) uses it up at once. Leaving the shield is not a cancellation point; the next await
 /// after it is.
 ///
 /// # Cancel safety
@@ -42,8 +44,9 @@ pin_project! {
 /// ramus_scope::shield(Duration::from_secs(1), commit()).await;
 /// # }
 /// ```
+#[track_caller]
 pub fn shield<F: Future>(budget: Duration, future: F) -> Shield<F> {
-    Shield { future, row: RefCell::new(None), budget: Some(budget) }
+    Shield { future, row: RefCell::new(None), budget: Some(budget), site: Location::caller() }
 }
 
 /// A [`shield`] without a bound. A future that never ends in it keeps its scope, and whoever waits for that, for ever.
@@ -59,8 +62,9 @@ pub fn shield<F: Future>(budget: Duration, future: F) -> Shield<F> {
 /// ramus_scope::shield_unbounded(commit()).await;
 /// # }
 /// ```
+#[track_caller]
 pub fn shield_unbounded<F: Future>(future: F) -> Shield<F> {
-    Shield { future, row: RefCell::new(None), budget: None }
+    Shield { future, row: RefCell::new(None), budget: None, site: Location::caller() }
 }
 
 impl<F: Future> Future for Shield<F> {
@@ -69,7 +73,8 @@ impl<F: Future> Future for Shield<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let waker = cx.waker();
-        let answer = raw::enter(Kind::Shield { row: this.row, waker, budget: *this.budget }, |frame| {
+        let kind = Kind::Shield { row: this.row, waker, budget: *this.budget, site: this.site };
+        let answer = raw::enter(kind, |frame| {
             frame.polled();
             let answer = this.future.poll(&mut Context::from_waker(waker));
             if answer.is_pending() && frame.is_rooted() {

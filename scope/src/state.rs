@@ -6,12 +6,14 @@
 //! | `CANCEL` | a cancel of the scope, or of one above it that reached it | never | nothing goes on |
 //! | `SHIELDED` | opening under a shield | the end of the shield's budget | cancels from above stop here |
 //! | `CUT` | a member or the body that was dropped because of `CANCEL` | never | the result is not whole |
+//! | `KILL` | a kill of the scope, or of one above it, through shields | never | no shield and no budget holds any more |
 //! | `WATCHED` | `stop_on` | never | the scope's future has signals to poll |
 //! | `LIMITED` | opening with a task limit | never | spawns stand in line |
 //!
-//! A request only moves forward (none, stop, cancel), so every transition is one `fetch_or`: two requests that race are
+//! A request only moves forward (none, stop, cancel, kill), so every transition is one `fetch_or`: two requests that race are
 //! ordered by it, and the one that finds the bit clear is the first. `CANCEL` is set under the node's lock, in the same
-//! critical section that takes the member list; that is what makes the walk meet every member (see `tree`).
+//! critical section that takes the member list; that is what makes the walk meet every member (see `tree`). `KILL` is set
+//! under it too, and never without `CANCEL`.
 
 use crate::sync::{AtomicU32, Ordering};
 
@@ -20,6 +22,7 @@ const CANCEL: u32 = 2;
 const SHIELDED: u32 = 4;
 const CUT: u32 = 8;
 const WATCHED: u32 = 16;
+const KILL: u32 = 32;
 const LIMITED: u32 = 1 << 31;
 
 /// Was a request new?
@@ -41,6 +44,10 @@ impl Snapshot {
 
     pub(crate) fn is_cancelled(self) -> bool {
         self.0 & CANCEL != 0
+    }
+
+    pub(crate) fn is_killed(self) -> bool {
+        self.0 & KILL != 0
     }
 
     pub(crate) fn is_shielded(self) -> bool {
@@ -90,6 +97,10 @@ impl State {
         self.set(CANCEL)
     }
 
+    pub(crate) fn kill(&self) -> Request {
+        self.set(KILL)
+    }
+
     pub(crate) fn mark_watched(&self) {
         let _ = self.set(WATCHED);
     }
@@ -122,7 +133,10 @@ mod tests {
         assert!(state.load().is_stopping() && !state.load().is_cancelled());
         assert_eq!(state.cancel(), Request::First);
         assert_eq!(state.cancel(), Request::Repeated);
-        assert!(state.load().is_cancelled());
+        assert!(state.load().is_cancelled() && !state.load().is_killed());
+        assert_eq!(state.kill(), Request::First);
+        assert_eq!(state.kill(), Request::Repeated);
+        assert!(state.load().is_cancelled() && state.load().is_killed());
     }
 
     #[test]

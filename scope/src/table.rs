@@ -19,6 +19,7 @@
 
 mod rows;
 
+use std::panic::Location;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(crate) enum Reach {
     ToShields,
     /// A soft stop: goes through shields.
     Through,
+    /// A kill: uses up the shields and goes on inside them.
+    Kill,
 }
 
 /// One line of a listing of the rows.
@@ -174,15 +177,16 @@ impl Table {
         let key = id.key;
         let mut at = Some(key);
         while let Some(row) = at {
-            if reach == Reach::ToShields && row != key {
+            if reach != Reach::Through && row != key {
                 rows.ask(row);
                 found.asking = true;
             }
             let entry = rows.get_mut(row);
             let mut descend = true;
-            if reach == Reach::ToShields {
+            if reach != Reach::Through {
                 found.wakers.extend(entry.waker.take());
             }
+            let used_up = reach == Reach::Kill && entry.boundary.use_up();
             if row != key {
                 let id = RowId { key: row, serial: entry.serial };
                 match &mut entry.boundary {
@@ -199,6 +203,9 @@ impl Table {
                     }
                     Boundary::Base | Boundary::Shield { .. } | Boundary::Catch | Boundary::CutOn => {}
                 }
+            }
+            if used_up {
+                rows.set_own(row, false);
             }
             at = rows.walk_next(key, row, descend);
         }
@@ -244,6 +251,36 @@ impl Table {
             at = rows.walk_next(id.key, row, descend);
         }
         Some(scopes)
+    }
+
+    /// Does anything below row `id` still hold back a kill: a shield that is not spent, a scope that is not killed?
+    pub(crate) fn resists_kill(&self, id: RowId) -> bool {
+        let rows = self.rows.lock();
+        let mut at = rows.is(id).then_some(id.key);
+        while let Some(row) = at {
+            let descend = match &rows.get(row).boundary {
+                Boundary::Shield { spent: false, .. } => return true,
+                Boundary::Scope(node) if row != id.key => {
+                    if !node.state.load().is_killed() {
+                        return true;
+                    }
+                    false
+                }
+                Boundary::Base | Boundary::Scope(_) | Boundary::Shield { .. } | Boundary::Catch | Boundary::CutOn => {
+                    true
+                }
+            };
+            at = rows.walk_next(id.key, row, descend);
+        }
+        false
+    }
+
+    /// Where the shield was opened: in the source, and in which scope.
+    pub(crate) fn origin(&self, id: RowId) -> Option<(&'static Location<'static>, Arc<Node>)> {
+        let rows = self.rows.lock();
+        let row = rows.is(id).then(|| rows.get(id.key))?;
+        let Boundary::Shield { site, .. } = row.boundary else { return None };
+        Some((site, Arc::clone(rows.scope_around(row.parent).unwrap_or(&self.scope))))
     }
 
     /// Is the shield's budget used up?

@@ -47,8 +47,9 @@ impl TaskCancel {
     /// requested before, and the first reason stays.
     #[track_caller]
     pub fn cancel(&self, reason: impl Into<Reason>) -> bool {
-        let reason = reason.into().at(std::panic::Location::caller(), None);
         let known = self.0.get_or_make();
+        let scope = known.found.lock().table.as_ref().map(|table| Arc::clone(&table.scope));
+        let reason = reason.into().at(std::panic::Location::caller(), scope.as_deref());
         let table = {
             let mut found = known.found.lock();
             if found.reason.is_some() {

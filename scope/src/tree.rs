@@ -27,12 +27,15 @@ use std::time::Instant;
 use slab::Slab;
 
 use crate::count::Count;
-use crate::host::{AnyAlarm, AnyHost};
+use crate::deadline::Deadline;
+use crate::host::AnyHost;
 use crate::limit::Limit;
 use crate::member::Listing;
+use crate::on_cancel::Callbacks;
 use crate::raw;
 use crate::reason::{Reason, ReasonKind};
 use crate::state::State;
+use crate::stop::Stops;
 use crate::sync::{Arc, Mutex};
 use crate::table::{RowId, Table};
 use crate::value::Values;
@@ -63,12 +66,6 @@ pub(crate) struct Adopter {
     pub(crate) key: usize,
 }
 
-/// A deadline; its alarm is set when the scope first suspends, so a scope that does not costs no timer.
-pub(crate) struct Deadline {
-    pub(crate) at: Instant,
-    pub(crate) alarm: Option<AnyAlarm>,
-}
-
 #[derive(Default)]
 pub(crate) struct Links {
     pub(crate) members: Slab<Listed>,
@@ -86,9 +83,12 @@ pub(crate) struct Links {
     pub(crate) reason: Option<Reason>,
     /// Reasons of later cancels, a few of them.
     pub(crate) later: Vec<Reason>,
-    pub(crate) deadline: Option<Deadline>,
-    /// Alarms of `stop(grace)`.
-    pub(crate) graces: Vec<AnyAlarm>,
+    /// How many more there were.
+    pub(crate) dropped_reasons: u64,
+    pub(crate) deadline: Deadline,
+    pub(crate) stops: Option<Box<Stops>>,
+    /// What `on_cancel` has registered.
+    pub(crate) callbacks: Option<Box<Callbacks>>,
     /// A `Vec<E>` of the scope's error type.
     pub(crate) failures: Option<Box<dyn Any + Send>>,
     pub(crate) panic: Option<Box<dyn Any + Send>>,
@@ -143,7 +143,7 @@ impl Node {
             site,
             limit,
             values,
-            links: Mutex::new(Links { deadline: deadline.map(|at| Deadline { at, alarm: None }), ..Links::default() }),
+            links: Mutex::new(Links { deadline: Deadline::new(deadline), ..Links::default() }),
             count: Count::new(),
         });
         if node.limit.is_some() {
@@ -158,13 +158,21 @@ impl Node {
         if self.state.load().is_limited() { self.limit.as_ref() } else { None }
     }
 
-    /// Cancelled here, or above without a shield in between (D32: a cancel above may still be on its way down).
+    /// Cancelled here, or above without a shield in between, or killed above (D32: a request above may still be on its way
+    /// down).
     pub(crate) fn is_cancelled(&self) -> bool {
+        self.cut_off(|_| ()).is_some()
+    }
+
+    /// Asks the innermost scope whose cancel or kill reaches this one.
+    fn cut_off<T>(&self, ask: impl Fn(&Node) -> T) -> Option<T> {
+        let mut shielded = false;
         self.up(|node| {
             let state = node.state.load();
-            state.is_cancelled().then_some(true).or(state.is_shielded().then_some(false))
+            let reaches = if shielded { state.is_killed() } else { state.is_cancelled() };
+            shielded |= state.is_shielded();
+            reaches.then(|| ask(node))
         })
-        .unwrap_or(false)
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -186,20 +194,38 @@ impl Node {
         self.links.lock().reason.clone()
     }
 
+    /// Why it is cancelled, or will be as soon as the walk of a request above arrives here.
+    pub(crate) fn reason_here_or_above(&self) -> Option<Reason> {
+        self.reason().or_else(|| self.cut_off(|node| node.reason().map(|reason| reason.inherited()))?)
+    }
+
     /// Keeps the first reason, and a few later ones.
     pub(crate) fn keep_reason(links: &mut Links, reason: Reason) {
         if links.reason.is_none() {
             links.reason = Some(reason);
         } else if links.later.len() < LATER_REASONS {
             links.later.push(reason);
+        } else {
+            links.dropped_reasons += 1;
         }
+    }
+
+    /// A cancel that would change nothing is counted as a reason that was not kept.
+    pub(crate) fn overlooks_reason(&self) -> bool {
+        if !self.state.load().is_cancelled() {
+            return false;
+        }
+        let mut links = self.links.lock();
+        let full = links.later.len() == LATER_REASONS;
+        links.dropped_reasons += u64::from(full);
+        full
     }
 
     /// The earliest deadline that holds here: the scope's own and those above it, up to a shield.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let mut earliest: Option<Instant> = None;
         let _: Option<()> = self.up(|node| {
-            let own = node.links.lock().deadline.as_ref().map(|deadline| deadline.at);
+            let own = node.links.lock().deadline.at();
             earliest = earliest.into_iter().chain(own).min();
             node.state.load().is_shielded().then_some(())
         });
@@ -347,7 +373,7 @@ impl Node {
         }
         let panic = links.panic.take();
         drop(links);
-        if let Some(drained) = adopter.tell(panic) {
+        if let Some(drained) = adopter.tell(panic, self.site) {
             drain(drained);
         }
         true
@@ -356,13 +382,13 @@ impl Node {
 
 impl Adopter {
     /// The adopted scope has drained. Nobody is left to resume its panic: it becomes the adopter's, as a child's would.
-    /// `Some`: the adopter has drained with it.
-    fn tell(self, panic: Option<Box<dyn Any + Send>>) -> Option<Arc<Node>> {
+    /// `Some`: the adopter has drained with it. `site` is where it was opened.
+    fn tell(self, panic: Option<Box<dyn Any + Send>>, site: &'static Location<'static>) -> Option<Arc<Node>> {
         if let Some(payload) = panic {
             match self.node.policy {
                 Policy::FailFast => {
                     self.node.keep_panic(payload);
-                    walk::cancel(&self.node, ReasonKind::SiblingFailed.into());
+                    walk::cancel_for(&self.node, ReasonKind::SiblingFailed, site);
                 }
                 // There is no handle that it could stay with; the panic hook has reported it.
                 Policy::Isolate => drop_quietly(payload),
@@ -384,7 +410,7 @@ pub(crate) fn drain(mut node: Arc<Node>) {
         let panic = if adopter.is_some() { links.panic.take() } else { None };
         drop(links);
         walk::wake(joiner);
-        let Some(drained) = adopter.and_then(|adopter| adopter.tell(panic)) else { return };
+        let Some(drained) = adopter.and_then(|adopter| adopter.tell(panic, node.site)) else { return };
         node = drained;
     }
 }

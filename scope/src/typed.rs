@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -90,8 +91,9 @@ impl<H: Host, E: Send + 'static> Scope<H, E> {
         self.handle.spawn(self.child(future))
     }
 
+    #[track_caller]
     fn child<F>(&self, future: F) -> Child<F, E> {
-        Child { future, scope: self.node().clone(), _error: PhantomData }
+        Child { future, scope: self.node().clone(), site: Location::caller(), _error: PhantomData }
     }
 
     /// Waits until the scope has a free slot, then spawns `future` as [`spawn_try`](Scope::spawn_try) does. See
@@ -170,6 +172,7 @@ pin_project! {
         #[pin]
         future: F,
         scope: Arc<Node>,
+        site: &'static Location<'static>,
         _error: PhantomData<fn() -> E>,
     }
 }
@@ -190,7 +193,7 @@ where
             Poll::Ready(Err(error)) => {
                 this.scope.fail::<E>(error.into());
                 if this.scope.policy == Policy::FailFast {
-                    walk::cancel(this.scope, ReasonKind::SiblingFailed.into());
+                    walk::cancel_for(this.scope, ReasonKind::SiblingFailed, this.site);
                 }
                 // There is no value to answer with: the member ends as failed at this suspension.
                 frame::fail_task();

@@ -1,4 +1,5 @@
-//! The walk of a request down the tree: mark, stop at shields, collect wakers, and wake outside all locks.
+//! The walk of a request down the tree: mark, stop at shields or go through them, collect wakers, and wake
+//! outside all locks.
 //!
 //! ```text
 //!   node: set the bit and take the members (one critical section) ─┬─ member's table ─ rows ─┐
@@ -14,17 +15,22 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Weak;
 use std::task::{Wake, Waker};
 
+use slab::Slab;
+
+use crate::on_cancel::Firing;
 use crate::reason::{Reason, ReasonKind};
 use crate::state::Request;
 use crate::sync::Arc;
 use crate::table::{BASE_ROW, Found, Reach, RowId, Table};
-use crate::tree::{Links, Node, drop_quietly};
+use crate::tree::{Links, Listed, Node, drop_quietly};
 
 #[derive(Default)]
 struct Walk {
     nodes: Vec<Arc<Node>>,
     rows: Vec<(Arc<Table>, RowId)>,
     wakers: Vec<Waker>,
+    /// Callbacks of scopes that are cancelled now.
+    firings: Vec<Firing>,
     shields: Vec<(Arc<Table>, RowId, std::time::Duration)>,
     /// Tables with rows that are marked as asked and not woken yet, once for each time.
     asking: Vec<Arc<Table>>,
@@ -33,8 +39,9 @@ struct Walk {
 }
 
 impl Walk {
-    /// What is done outside all locks, with the host of `of`: budgets start, and what was reached is woken.
+    /// What is done outside all locks, with the host of `of`: callbacks and budgets start, and what was reached is woken.
     fn finish(mut self, of: &Node) {
+        fire(mem::take(&mut self.firings));
         for (table, id, budget) in mem::take(&mut self.shields) {
             let waker = Waker::from(Arc::new(Spend { table: Arc::downgrade(&table), id }));
             match table.scope.host() {
@@ -78,15 +85,23 @@ impl Walk {
         loop {
             self.rows(Reach::ToShields);
             let Some(node) = self.nodes.pop() else { break };
-            self.cancel_one(&node, inherited.clone());
+            let _ = self.cancel_one(&node, inherited.clone());
         }
         // A hard cancel says "finish soon" as well, and that goes through shields.
         self.rows = mem::take(&mut self.below);
         self.stop();
     }
 
+    fn kill(&mut self, inherited: &Reason) {
+        loop {
+            self.rows(Reach::Kill);
+            let Some(node) = self.nodes.pop() else { break };
+            let _ = self.kill_one(&node, inherited.clone());
+        }
+    }
+
     /// `true` if this was the first cancel of the node.
-    fn cancel_one(&mut self, node: &Node, reason: Reason) -> bool {
+    fn cancel_one(&mut self, node: &Arc<Node>, reason: Reason) -> bool {
         let mut links = node.links.lock();
         if links.ended {
             return false;
@@ -95,16 +110,49 @@ impl Walk {
         if node.state.cancel() == Request::Repeated {
             return false;
         }
-        let members = mem::take(&mut links.members);
-        let waiters = mem::take(&mut links.waiters);
-        self.inside(&links);
+        let members = self.first_cancel(node, &mut links);
         drop(links);
+        self.members(members);
+        true
+    }
+
+    /// `true` if this was the first kill of the node.
+    fn kill_one(&mut self, node: &Arc<Node>, reason: Reason) -> bool {
+        let mut links = node.links.lock();
+        if links.ended {
+            return false;
+        }
+        Node::keep_reason(&mut links, reason);
+        if node.state.kill() == Request::Repeated {
+            return false;
+        }
+        node.state.lift_shield();
+        if node.state.cancel() == Request::First {
+            let members = self.first_cancel(node, &mut links);
+            drop(links);
+            self.members(members);
+        } else {
+            // Who is listed was polled after the cancel and is held by what is in its table; who is not will be polled.
+            let tables = links.members.iter().filter_map(|(_, member)| member.table.clone());
+            self.rows.extend(tables.map(|table| (table, BASE_ROW)));
+            self.inside(&links);
+        }
+        true
+    }
+
+    /// Under the lock: what the first cancel of a node finds there. The members it takes are for [`members`](Walk::members).
+    fn first_cancel(&mut self, node: &Arc<Node>, links: &mut Links) -> Slab<Listed> {
+        self.wakers.extend(mem::take(&mut links.waiters).into_values());
+        self.firings.extend(Firing::take(node, links));
+        self.inside(links);
+        mem::take(&mut links.members)
+    }
+
+    fn members(&mut self, members: Slab<Listed>) {
         for (_, member) in members {
             self.rows.extend(member.table.map(|table| (table, BASE_ROW)));
             self.wakers.extend(member.waker);
         }
-        self.wakers.extend(waiters.into_values());
-        true
     }
 
     fn stop(&mut self) {
@@ -132,6 +180,35 @@ pub(crate) fn cancel(node: &Arc<Node>, reason: Reason) -> bool {
     }
     walk.finish(node);
     first
+}
+
+/// Cancels `node` for something that happened in it, and that was set up at `site`.
+pub(crate) fn cancel_for(node: &Arc<Node>, kind: ReasonKind, site: &'static Location<'static>) {
+    if !node.overlooks_reason() {
+        cancel(node, Reason::from(kind).at(site, Some(node)));
+    }
+}
+
+/// Cancels `node` and all below it, through shields, which are used up. `true` if this was its first kill and it had not
+/// ended.
+pub(crate) fn kill(node: &Arc<Node>, reason: Reason) -> bool {
+    let mut walk = Walk::default();
+    let first = walk.kill_one(node, reason);
+    if let Some(reason) = node.reason().filter(|_| first) {
+        // Below, too, the first reason is why.
+        walk.kill(&reason.inherited());
+    }
+    walk.finish(node);
+    first
+}
+
+/// Kills what is in the table of a member that a kill of its scope did not find on the list, because it was not listed yet.
+pub(crate) fn kill_unlisted(table: &Arc<Table>, reason: impl FnOnce() -> Reason) {
+    if table.resists_kill(BASE_ROW) {
+        let mut walk = Walk { rows: vec![(Arc::clone(table), BASE_ROW)], ..Walk::default() };
+        walk.kill(&reason().inherited());
+        walk.finish(&table.scope);
+    }
 }
 
 /// Cancels what is open inside the frame of a row: an expired timeout, a spent shield, a task cancelled alone.
@@ -174,6 +251,13 @@ fn contain(call: impl FnOnce()) {
     }
 }
 
+/// Has callbacks run as a task of their scope.
+pub(crate) fn fire(firing: impl IntoIterator<Item = Firing>) {
+    for firing in firing {
+        contain(|| firing.spawn());
+    }
+}
+
 /// Wakes all of them, also if one panics.
 pub(crate) fn wake(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
@@ -190,25 +274,12 @@ struct Spend {
 impl Wake for Spend {
     fn wake(self: Arc<Self>) {
         let Some(table) = self.table.upgrade() else { return };
+        let Some((site, scope)) = table.origin(self.id) else { return };
         let Some(scopes) = table.spend(self.id) else { return };
         for node in scopes {
             node.state.lift_shield();
         }
-        cancel_inside(&table, self.id, &Reason::from(ReasonKind::ShieldBudget).inherited());
-    }
-}
-
-/// The alarm of a deadline or of a grace: cancels the scope.
-pub(crate) struct CancelLater {
-    pub(crate) node: Weak<Node>,
-    pub(crate) kind: ReasonKind,
-    pub(crate) site: &'static Location<'static>,
-}
-
-impl Wake for CancelLater {
-    fn wake(self: Arc<Self>) {
-        if let Some(node) = self.node.upgrade() {
-            cancel(&node, Reason::from(self.kind).at(self.site, node.name.as_ref()));
-        }
+        let reason = Reason::from(ReasonKind::ShieldBudget).at(site, Some(&scope));
+        cancel_inside(&table, self.id, &reason.inherited());
     }
 }

@@ -166,7 +166,7 @@ async fn one(world: &World, sim: &Sim, op: Op) {
         }
         Op::MoveDeadline { level, at } => {
             if let Some(scope) = world.scope(level) {
-                scope.set_deadline(sim.instant(u64::from(at)));
+                let _ = scope.set_deadline(sim.instant(u64::from(at)));
             }
         }
         Op::Join(body) => drop(join_all(body.into_iter().map(|op| again(vec![op]))).await),

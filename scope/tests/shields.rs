@@ -238,7 +238,9 @@ fn alarms_may_fire_inside_the_call_that_sets_them() {
         scope(|s: Scope<AtOnce, io::Error>| async move {
             s.spawn(shield(Duration::ZERO, Sim::sleep(LONG)));
             Sim::sleep(1).await;
-            assert!(!s.set_deadline(now), "it has passed, and cancelled the scope");
+            s.set_deadline(now).unwrap();
+            assert!(s.is_cancelled(), "it has passed");
+            assert!(s.set_deadline(None).unwrap_err().is_elapsed());
             Sim::sleep(1).await;
             Ok(())
         })

@@ -1,5 +1,6 @@
 //! The rows as a tree in a slab: who is whose parent, who holds, who is asked. No lock and no user code in here.
 
+use std::panic::Location;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -24,7 +25,13 @@ pub(crate) struct RowId {
 pub(crate) enum Boundary {
     Base,
     Scope(Arc<Node>),
-    Shield { budget: Option<Duration>, alarm: Option<AnyAlarm>, armed: bool, spent: bool },
+    Shield {
+        budget: Option<Duration>,
+        alarm: Option<AnyAlarm>,
+        armed: bool,
+        spent: bool,
+        site: &'static Location<'static>,
+    },
     Catch,
     CutOn,
 }
@@ -35,6 +42,14 @@ impl Boundary {
             Boundary::Scope(_) | Boundary::Catch => true,
             Boundary::Shield { spent, .. } => !spent,
             Boundary::Base | Boundary::CutOn => false,
+        }
+    }
+
+    /// A kill has come: whatever holds for the sake of a budget holds no longer. `true` if this one did.
+    pub(super) fn use_up(&mut self) -> bool {
+        match self {
+            Boundary::Shield { spent, .. } => !std::mem::replace(spent, true),
+            Boundary::Base | Boundary::Scope(_) | Boundary::Catch | Boundary::CutOn => false,
         }
     }
 }
@@ -217,6 +232,18 @@ impl Rows {
                 Boundary::Base | Boundary::Scope(_) => return false,
             }
         }
+    }
+
+    /// The innermost scope around a boundary below `parent`, if it is one of this task's.
+    pub(super) fn scope_around(&self, mut parent: u32) -> Option<&Arc<Node>> {
+        while parent != NONE {
+            let row = self.get(parent);
+            if let Boundary::Scope(node) = &row.boundary {
+                return Some(node);
+            }
+            parent = row.parent;
+        }
+        None
     }
 
     /// The row after `key` in a walk over everything below `top`, in depth-first order; `descend` says whether the
