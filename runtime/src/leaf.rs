@@ -25,6 +25,12 @@ pub(crate) fn poll_enter(cx: &mut TaskContext<'_>) -> Poll<Charge> {
     if ramus_scope::is_cut() {
         return Poll::Pending;
     }
+    poll_charge(cx)
+}
+
+/// The second question alone, for whoever has asked the first one for several leaves at once.
+#[inline]
+pub(crate) fn poll_charge(cx: &mut TaskContext<'_>) -> Poll<Charge> {
     if context::charge_budget() {
         Poll::Ready(Charge { refund: true })
     } else {

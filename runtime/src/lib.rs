@@ -27,8 +27,10 @@
 //! * [`Runtime`], [`Builder`], [`Handle`]: starting, reaching and ending a runtime.
 //! * [`spawn`], [`spawn_blocking`], [`yield_now`], [`checkpoint`], [`is_cancelled`], [`task`]: tasks.
 //! * [`blocking`], [`block_on_in`]: threads that may block, in scopes.
+//! * [`race`], [`join_all`], [`try_join_all`], [`wait`], [`as_completed`]: several at once; see [`combine`].
 //! * [`net`], [`time`], [`signal`]: what tasks wait for; [`OrStopping`]: waiting for it until the scope is asked to stop.
 //! * [`background`], [`Supervisor`]: work for the whole process, and children that are restarted.
+//! * [`sync`]: what tasks share.
 //! * [`metrics`], [`Handle::tree`]: what it is doing.
 //!
 //! # How it works: what passes through on the way
@@ -50,16 +52,31 @@
 //! # Features
 //!
 //! `macros` (default): `#[ramus::main]` and `#[ramus::test]`. `tokio-io`, `hyper`, `futures-io`: the traits of those crates
-//! on sockets. A feature adds a module and changes nothing else.
+//! on sockets. `sync`: locks and channels in [`sync`]. A feature adds a module and changes nothing else.
 
 #![deny(unsafe_code)]
 
-pub(crate) mod sync;
+/// What tasks share: an event, and with the feature `sync` the locks and channels of other crates.
+///
+/// | asyncio, tokio | here | from |
+/// |---|---|---|
+/// | `asyncio.Event` | [`sync::Event`] | ramus |
+/// | `Lock`, `Semaphore`, `Barrier`; `RwLock`, `OnceCell` | `sync::lock::{Mutex, Semaphore, Barrier, RwLock, OnceCell}` | `async-lock` |
+/// | `Queue`; `mpsc` (here with many receivers) | `sync::channel::{bounded, unbounded}` | `async-channel` |
+/// | `Future.set_result`; `oneshot` | `sync::oneshot::channel` | `futures-channel` |
+///
+/// All of them run on any runtime. Those of other crates are not leaves of this one: a future of theirs that waits *beside*
+/// an open scope or shield, in a branch of a `join!` say, still completes after a cancel, where one of ours would stand
+/// still. What it has taken by then is dropped with the code around it: a lock is released, a permit passes on, a message
+/// that was received is lost. Receive outside of such branches, or count a message as taken once it was received.
+pub mod sync;
 
 mod background;
+mod between;
 pub mod blocking;
 mod builder;
 mod checkpoint;
+pub mod combine;
 mod context;
 mod driver;
 mod error;
@@ -112,6 +129,7 @@ pub use background::background;
 pub use blocking::{block_on_in, spawn_blocking};
 pub use builder::Builder;
 pub use checkpoint::{Checkpoint, checkpoint, is_cancelled};
+pub use combine::{When, as_completed, join_all, race, race_all, try_join_all, wait};
 pub use error::EnterError;
 pub use handle::{EnterGuard, Handle};
 pub use runtime::{Runtime, ShutdownReport};

@@ -1,11 +1,14 @@
-//! Everything that this crate uses of concurrency, by name: two backends behind one interface.
-//!
-//! The normal backend is `parking_lot`, the atomics of `core` and `Arc` of `std`; the other one is loom, chosen by the
-//! private `--cfg ramus_loom`, so that the models explore the same code. Nothing else in the crate names either.
-//!
-//! Where the two differ the interface follows the poorer one: a condition variable takes the guard and gives it back,
-//! a cell is read through closures, thread-locals are declared through [`tls!`].
+// Everything that this crate uses of concurrency, by name: two backends behind one interface.
+//
+// The normal backend is `parking_lot`, the atomics of `core` and `Arc` of `std`; the other one is loom, chosen by the
+// private `--cfg ramus_loom`, so that the models explore the same code. Nothing else in the crate names either.
+//
+// Where the two differ the interface follows the poorer one: a condition variable takes the guard and gives it back,
+// a cell is read through closures, thread-locals are declared through [`tls!`].
 
+// What users get under this name is `between`.
+
+pub use crate::between::*;
 pub(crate) use backend::*;
 
 /// Where task cells come from. `ramus_plain_alloc` is for sanitizers, which must see every use of a freed cell.

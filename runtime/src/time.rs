@@ -288,7 +288,7 @@ impl<F> std::fmt::Debug for Timeout<F> {
 /// The signal of a time-out. It is polled outside the budget: a future inside that eats up the budget in every poll must
 /// not outlive its deadline.
 #[derive(Debug)]
-enum Deadline {
+pub(crate) enum Deadline {
     /// Counted from the first poll, which comes when the future inside is found pending.
     After(Duration),
     At(Instant),

@@ -1,6 +1,5 @@
 //! `CutOn`: a frame whose inside is cancelled when another future is ready. Timeouts are built on it.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -8,11 +7,10 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::frame::{Frame, Kind, RowCell};
-use crate::inside::{self, Inside};
-use crate::raw;
+use crate::arm::{Arm, reason_here};
+use crate::frame::is_cut;
+use crate::inside::Inside;
 use crate::reason::{Reason, ReasonKind};
-use crate::walk;
 
 pin_project! {
     /// Runs a future until a signal is ready; then cancels what is open inside it, waits until that has drained, drops the
@@ -36,11 +34,10 @@ pin_project! {
     #[must_use = "futures do nothing unless they are polled"]
     pub struct CutOn<F, S: Future> {
         #[pin]
-        future: Option<F>,
+        arm: Arm<F>,
         #[pin]
         signal: S,
-        row: RowCell,
-        expired: Option<S::Output>,
+        expired: Option<(S::Output, Reason)>,
         site: &'static Location<'static>,
     }
 }
@@ -59,7 +56,7 @@ impl<F: Future, S: Future> CutOn<F, S> {
     /// ```
     #[track_caller]
     pub fn new(future: F, signal: S) -> CutOn<F, S> {
-        CutOn { future: Some(future), signal, row: RefCell::new(None), expired: None, site: Location::caller() }
+        CutOn { arm: Arm::new(future), signal, expired: None, site: Location::caller() }
     }
 }
 
@@ -69,60 +66,36 @@ impl<F: Future, S: Future> Future for CutOn<F, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let waker = cx.waker();
-        let site = *this.site;
-        if this.future.is_none() && this.expired.is_some() {
-            return expired(this.expired);
+        if this.arm.is_gone() && this.expired.is_some() {
+            return answer(this.expired);
         }
-        let mut inside = {
-            let kind = Kind::CutOn { row: this.row, waker, expired: this.expired.is_some(), site };
-            raw::enter(kind, |frame| {
-                frame.polled();
-                inside::poll_inside(frame, waker, |cx| match this.future.as_mut().as_pin_mut() {
-                    Some(future) => future.poll(cx),
-                    None => panic!("`CutOn` polled after it ended"),
-                })
-            })
-        };
+        let reason = this.expired.as_ref().map(|(_, reason)| reason);
+        let mut inside = this.arm.as_mut().poll(waker, reason);
         // The signal is outside the frame: its own cut must not keep it from firing.
         if matches!(inside, Inside::Pending) && this.expired.is_none() {
             if let Poll::Ready(signal) = this.signal.poll(&mut Context::from_waker(waker)) {
-                *this.expired = Some(signal);
-                if let Some(row) = &*this.row.borrow() {
-                    let reason = raw::current(|frame| match frame {
-                        Some(frame) => frame.reason_here(ReasonKind::Deadline, site),
-                        None => Reason::from(ReasonKind::Deadline).at(site, None),
-                    });
-                    walk::cancel_inside(&row.table, row.id, &reason.inherited());
-                }
-                let kind = Kind::CutOn { row: this.row, waker, expired: true, site };
-                inside = raw::enter(kind, inside::settle);
+                let reason = reason_here(ReasonKind::Deadline, this.site);
+                inside = this.arm.as_mut().cut(waker, &reason);
+                *this.expired = Some((signal, reason));
             }
         }
-        let answer = match inside {
-            Inside::Ready(value) => Poll::Ready(Ok(value)),
-            Inside::Drop if this.expired.is_some() => {
-                let kind = Kind::CutOn { row: this.row, waker, expired: true, site };
-                raw::enter(kind, |_| this.future.set(None));
-                let row = this.row.take();
-                drop(row);
-                return expired(this.expired);
+        match (inside, &this.expired) {
+            (Inside::Ready(value), _) => Poll::Ready(Ok(value)),
+            (Inside::Drop, Some((_, reason))) => {
+                this.arm.remove(waker, reason);
+                answer(this.expired)
             }
             // Cut from outside: the frame around drops it.
-            Inside::Drop | Inside::Pending => Poll::Pending,
-        };
-        if answer.is_ready() {
-            let row = this.row.take();
-            drop(row);
+            (Inside::Drop, None) | (Inside::Pending, _) => Poll::Pending,
         }
-        answer
     }
 }
 
 /// The answer of a frame whose inside is gone. In a frame that is cut itself the code after it must not run (D17): it stays
 /// pending, for the frame around to drop it.
-fn expired<T, S>(signal: &mut Option<S>) -> Poll<Result<T, S>> {
-    if raw::current(|frame| frame.is_some_and(Frame::is_cut)) {
+fn answer<T, S>(expired: &mut Option<(S, Reason)>) -> Poll<Result<T, S>> {
+    if is_cut() {
         return Poll::Pending;
     }
-    signal.take().map_or(Poll::Pending, |signal| Poll::Ready(Err(signal)))
+    expired.take().map_or(Poll::Pending, |(signal, _)| Poll::Ready(Err(signal)))
 }

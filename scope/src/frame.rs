@@ -45,8 +45,8 @@ pub(crate) enum Kind<'a> {
     CutOn {
         row: &'a RowCell,
         waker: &'a Waker,
-        expired: bool,
-        site: &'static Location<'static>,
+        /// Why its owner has cut it, if so.
+        cut: Option<&'a Reason>,
     },
 }
 
@@ -87,7 +87,7 @@ impl<'a> Frame<'a> {
                 }
                 Kind::Shield { .. } if !frame.is_spent() => return false,
                 Kind::Shield { .. } => {}
-                Kind::CutOn { expired: true, .. } => return true,
+                Kind::CutOn { cut: Some(_), .. } => return true,
                 Kind::CutOn { .. } | Kind::Catch { .. } => {}
             }
             match raw::parent(frame) {
@@ -158,7 +158,7 @@ impl<'a> Frame<'a> {
                 Kind::Body { node, .. } if node.state.load().is_cancelled() => {
                     return node.reason().unwrap_or_else(|| ReasonKind::Parent.into());
                 }
-                Kind::CutOn { expired: true, site, .. } => return frame.reason_here(ReasonKind::Deadline, site),
+                Kind::CutOn { cut: Some(reason), .. } => return (*reason).clone(),
                 Kind::Shield { site, .. } if frame.is_spent() && !frame.is_killed() => {
                     return frame.reason_here(ReasonKind::ShieldBudget, site);
                 }

@@ -6,6 +6,7 @@
 //! - [`scope`] opens one, [`Scope`] is its handle, [`ScopeError`] is what it answers when something failed.
 //! - [`shield`] protects code from a cancel from outside, for a budget of time.
 //! - [`Builder::task_limit`] bounds how many children run at once; [`ScopeValue`] is what a scope hands down.
+//! - [`race`], [`join_all`], [`try_join_all`] run several futures at once; the losers of a race drain before it returns.
 //! - [`run_until_cancelled`] shows a cancel to the code as a value.
 //! - [`Host`] is what an executor implements: *spawn this* and *wake this later*.
 //!
@@ -25,9 +26,11 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod admit;
+mod arm;
 mod blocking;
 mod catch;
 pub mod completions;
+mod contest;
 mod count;
 mod cut_on;
 mod deadline;
@@ -36,6 +39,7 @@ mod frame;
 mod handle;
 mod host;
 mod inside;
+mod join_all;
 mod lifecycle;
 mod limit;
 mod listing;
@@ -43,6 +47,7 @@ mod member;
 mod on_cancel;
 mod outcome;
 mod path;
+mod race;
 mod raw;
 mod reason;
 mod requests;
@@ -70,12 +75,14 @@ pub use error::{BoxError, JoinError, Refused, ScopeError};
 pub use frame::{cut_reason, is_cut, is_polling, never_started};
 pub use handle::ScopeHandle;
 pub use host::Host;
+pub use join_all::{JoinAll, TryJoinAll, join_all, try_join_all};
 pub use limit::{Limited, SpawnWhenFree};
 pub use listing::{TreeKind, TreeRow};
 pub use member::{Member, MemberFuture, Membership, Place};
 pub use on_cancel::OnCancel;
 pub use outcome::Outcome;
 pub use path::{PathScope, ScopePath};
+pub use race::{Race, RaceAll, Racing, race, race_all};
 pub use reason::{Reason, ReasonKind};
 pub use requests::LaterReasons;
 pub use root::Root;

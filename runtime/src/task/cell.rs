@@ -26,6 +26,7 @@
 #![allow(unsafe_code)]
 #![allow(unreachable_pub, reason = "models reach these types through a module of their own")]
 
+mod grip;
 mod runnable;
 mod slot;
 mod ticket;
@@ -52,6 +53,7 @@ use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::{LeakProbe, UnsafeCell, cells};
 
+pub(crate) use grip::Grip;
 pub use runnable::{Polled, Ran, Runnable};
 pub use slot::Slot;
 pub(crate) use ticket::Ticket;
@@ -86,6 +88,8 @@ struct VTable {
     contained: unsafe fn(NonNull<Header>),
     /// Moves the output into an `Option<Result<T, JoinError>>`. For the owner of the output.
     take: unsafe fn(NonNull<Header>, NonNull<()>),
+    /// Where the `Result<T, JoinError>` is, if it is still there. For the owner of the output.
+    look: unsafe fn(NonNull<Header>) -> Option<NonNull<()>>,
     /// Drops the output, if it is still there. For the owner of the output.
     discard: unsafe fn(NonNull<Header>),
     /// The name. For whoever holds a reference; what is returned lives as long as that.
@@ -199,6 +203,7 @@ where
         schedule: Self::schedule,
         contained: Self::contained,
         take: Self::take,
+        look: Self::look,
         discard: Self::discard,
         name: Self::name,
         is_job: N::IS_JOB,
@@ -343,6 +348,17 @@ where
             // SAFETY: by the caller.
             unsafe { *into.cast::<Option<Result<F::Output, JoinError>>>().as_ptr() = taken };
         });
+    }
+
+    /// # Safety
+    ///
+    /// As `VTable::look`.
+    unsafe fn look(cell: NonNull<Header>) -> Option<NonNull<()>> {
+        // SAFETY: the caller owns the output (rule 2).
+        unsafe { Self::stage(cell) }.with_mut(|stage| match unsafe { &mut *stage } {
+            Stage::Output(output) => Some(NonNull::from(output).cast()),
+            Stage::Future(_) | Stage::Empty => None,
+        })
     }
 
     /// # Safety

@@ -8,6 +8,7 @@ use std::task::{Context as TaskContext, Poll, ready};
 
 use ramus_scope::{JoinError, Reason};
 
+use super::cancel_handle::CancelHandle;
 use super::cell::Ticket;
 use super::info::Id;
 use crate::parker::Parker;
@@ -170,6 +171,55 @@ impl<T> JoinHandle<T> {
     pub fn id(&self) -> Id {
         self.ticket.id()
     }
+
+    /// A handle that can cancel the task and knows whether it has ended, but not how: cheap to clone, for many owners.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = ramus::Runtime::new()?;
+    /// runtime.block_on(async {
+    ///     let handle = ramus::spawn(std::future::pending::<()>());
+    ///     let canceller = handle.canceller();
+    ///     ramus::spawn(async move { canceller.cancel("enough") });
+    ///     assert!(handle.await.unwrap_err().is_cancelled());
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn canceller(&self) -> CancelHandle {
+        CancelHandle::new(self.ticket.grip())
+    }
+
+    /// The result, for a caller that has asked whether it is cut: [`leaf::poll_enter`].
+    pub(crate) fn poll_entered(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<T, JoinError>> {
+        if self.ticket.is_own(cx.waker()) {
+            joins_itself(self.id());
+        }
+        self.poll_result(cx)
+    }
+
+    /// The result, for a caller that has asked too whether the task waits for itself.
+    pub(crate) fn poll_result(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<T, JoinError>> {
+        match ready!(self.ticket.poll(cx.waker())) {
+            Some(result) => Poll::Ready(result),
+            None => polled_again(self.id()),
+        }
+    }
+
+    /// Whether the task has ended, as [`poll_entered`](Self::poll_entered); takes nothing.
+    pub(crate) fn poll_finished(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        self.ticket.poll_finished(cx.waker())
+    }
+
+    /// Takes back the waker that the last poll has left.
+    pub(crate) fn forget_waker(&mut self) {
+        self.ticket.forget_waker();
+    }
+
+    /// True if the task has ended without a value, and its error was not taken yet.
+    pub(crate) fn has_failed(&mut self) -> bool {
+        self.ticket.look(Result::is_err).unwrap_or(false)
+    }
 }
 
 impl<T> JoinHandle<T> {
@@ -193,15 +243,9 @@ impl<T> Future for JoinHandle<T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let charge = ready!(leaf::poll_enter(cx));
-        if self.ticket.is_own(cx.waker()) {
-            joins_itself(self.id());
-        }
-        let taken = ready!(self.ticket.poll(cx.waker()));
+        let result = ready!(self.poll_entered(cx));
         charge.made_progress();
-        match taken {
-            Some(result) => Poll::Ready(result),
-            None => polled_again(self.id()),
-        }
+        Poll::Ready(result)
     }
 }
 

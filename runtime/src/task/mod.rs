@@ -7,7 +7,9 @@
 //!   slot    a place for one runnable, filled by its owner and emptied by anybody
 //!   ticket  the handle's side of a cell: who owns the output and the joiner's waker
 //! slab    where cells come from: recycled memory, the one seam to an allocator (`plain` is its alternative)
+//!   grip    a counted reference to a cell, without any right to what is in it
 //! join    `JoinHandle`
+//! cancel_handle `CancelHandle`
 //! info    what a task tells about itself
 //! contain user code that may panic where nobody can take the panic
 //! ```
@@ -15,6 +17,7 @@
 //! This module knows no scope, timer or I/O: membership comes wrapped around the future, and waking ends in
 //! [`Schedule`].
 
+mod cancel_handle;
 pub(crate) mod cell;
 pub(crate) mod contain;
 mod info;
@@ -28,6 +31,7 @@ pub use crate::blocking::{Blocking, BlockingScope, spawn_blocking, spawn_blockin
 pub use crate::spawn::builder::Builder;
 pub use crate::spawn::{YieldNow, spawn, yield_now};
 pub use crate::tree::{all, current};
+pub use cancel_handle::CancelHandle;
 pub(crate) use cell::{Name, Polled, Ran, Runnable, Slot, cell, inspect};
 pub use info::{Id, State, TaskInfo};
 pub use join::JoinHandle;

@@ -166,6 +166,12 @@ impl RunWord {
         self.0.store(RunState::DONE.0, Release);
     }
 
+    /// True once the future has ended and been dropped, whoever has the output.
+    pub(crate) fn is_done(&self) -> bool {
+        // Ordering: [task:R7] Acquire, pairs with [task:R4]: whoever sees the end comes after it.
+        RunState(self.0.load(Acquire)).is_done()
+    }
+
     /// A look for reports.
     pub(crate) fn look(&self) -> RunState {
         // Ordering: [task:R5] Relaxed, a snapshot that orders nothing.

@@ -11,7 +11,8 @@ use ramus_scope::{JoinError, Reason};
 use super::super::contain::contain;
 use super::super::info::Id;
 use super::super::state::{Detach, Joining};
-use super::{Header, Relaxed, let_go_probably_last, wake, waker};
+use super::grip::cancel;
+use super::{Grip, Header, Relaxed, let_go_probably_last, waker};
 
 /// The right to the output of one task. One word; at most one exists for a task.
 pub(crate) struct Ticket<T> {
@@ -64,12 +65,14 @@ impl<T> Ticket<T> {
     /// Cancels the task: marks it, then wakes it. Its future is dropped where it is polled, never here.
     #[track_caller]
     pub(crate) fn cancel(&self, reason: Reason) -> bool {
-        if self.is_finished() || !self.header().cancel.cancel(reason) {
-            return false;
-        }
         // SAFETY: the ticket's reference lasts for the call.
-        unsafe { wake(self.cell) };
-        true
+        unsafe { cancel(self.cell, reason) }
+    }
+
+    /// A reference to the cell without the right to the output.
+    pub(crate) fn grip(&self) -> Grip {
+        // SAFETY: the ticket holds a reference.
+        unsafe { Grip::new(self.cell) }
     }
 
     /// The output, once the task has finished; `waker` is woken when it has. At most one waker is kept: the last one.
@@ -82,6 +85,28 @@ impl<T> Ticket<T> {
             return Poll::Ready(self.take());
         }
         Poll::Pending
+    }
+
+    /// Ready once the task has finished; as [`poll`](Ticket::poll), but the output stays.
+    pub(crate) fn poll_finished(&mut self, waker: &Waker) -> Poll<()> {
+        if self.is_finished() || self.register(waker) == Joining::Complete { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Takes the waker of the last poll out of the slot.
+    pub(crate) fn forget_waker(&mut self) {
+        if self.header().life.is_armed() && self.header().life.disarm() == Joining::Done {
+            drop(self.swap(None));
+        }
+    }
+
+    /// Shows the output, if the task has finished and it was not taken before.
+    pub(crate) fn look<R>(&mut self, look: impl FnOnce(&Result<T, JoinError>) -> R) -> Option<R> {
+        if !self.is_finished() {
+            return None;
+        }
+        // SAFETY: `COMPLETE` was seen, so the output is the handle's (rule 2), exclusively: `&mut self` for as long as it
+        // is shown. The types agree (`new`).
+        unsafe { (self.header().vtable.look)(self.cell).map(|output| look(output.cast().as_ref())) }
     }
 
     /// The output, if the task has finished and it was not taken before.
