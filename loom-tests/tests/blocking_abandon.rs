@@ -39,9 +39,9 @@ fn blocking_abandon() {
                     assert!(place.is_some(), "the place was lost before the end");
                     None
                 }
-                Err(Unwanted { place, abandoned, .. }) => {
+                Err(Unwanted { place, number, .. }) => {
                     assert!(place.is_none(), "an abandoned job still has its place");
-                    abandoned
+                    number
                 }
             })
         };

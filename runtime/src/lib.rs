@@ -134,9 +134,10 @@ pub use error::EnterError;
 pub use handle::{EnterGuard, Handle};
 pub use runtime::{Runtime, ShutdownReport};
 pub use scope::{
-    BoxError, Cancelled, DeadlineError, JoinError, LaterReasons, OnCancel, PathScope, Reason, ReasonKind, Refused,
-    Scope, ScopeBuilder, ScopeError, ScopeHandle, ScopePath, ScopeValue, TreeKind, TreeRow, run_until_cancelled, scope,
-    scope_value, shield, shield_unbounded,
+    BoxError, Cancelled, DeadlineError, JoinError, LaterReasons, OnCancel, PathScope, Ready, ReadyError, Reason,
+    ReasonKind, Refused, Report, ReportKind, Scope, ScopeBuilder, ScopeError, ScopeHandle, ScopePath, ScopeValue,
+    StartError, TreeKind, TreeRow, reset_report_hook, run_until_cancelled, scope, scope_value, set_report_hook, shield,
+    shield_unbounded,
 };
 pub use spawn::{spawn, yield_now};
 pub use stopping::{OrStopping, TryUntilStopping, UntilStopping};

@@ -183,7 +183,8 @@ impl Runtime {
     /// `limit` after the call at most, and reports what has not ended by then.
     ///
     /// In the last tenth of the limit everything is [killed](ramus_scope::ScopeHandle::kill), so that no shield outlasts it:
-    /// what is reported is code that does not come back from a poll, and blocking jobs.
+    /// what is left then is code that does not come back from a poll, and blocking jobs. The report names both. A grace of
+    /// more than eight tenths of the limit is cut to that.
     ///
     /// ```
     /// use std::time::Duration;
@@ -237,7 +238,8 @@ impl Runtime {
         tenant.close();
         // Steps 2 and 3.
         let kill_at = limit.map(|limit| limit - limit / 10);
-        let grace = kill_at.map_or(grace, |kill_at| grace.min(kill_at));
+        // A tenth lies between the cancel and the kill, at least.
+        let grace = limit.map_or(grace, |limit| grace.min(limit - limit / 5));
         tenant.root().stop(grace);
         if grace.is_zero() {
             // It may have been cancelled before, by its handle.
@@ -255,26 +257,29 @@ impl Runtime {
             return ShutdownReport::default();
         };
         // A limit beyond the clock is no limit.
+        let mut killed = Vec::new();
         let has_left = pool.wait_left(begun.checked_add(kill_at)) || {
+            killed = tree::left(&tenant);
             // This thread does it: the timers are the workers', who may all be in a poll that does not come back.
             tenant.root().kill(ReasonKind::Shutdown);
             pool.wait_left(begun.checked_add(limit))
         };
         // Step 5 is the last worker's.
         if has_left {
-            let stragglers = tree::abandoned(&tenant);
+            let stragglers = tree::unattended(&tenant);
             // Step 6.
             drop(tenant);
             for thread in threads {
                 let _ = thread.join();
             }
             pool.recycle();
-            return ShutdownReport { stragglers, unnamed: 0, timed_out: false };
+            return ShutdownReport { stragglers, killed, unnamed: 0, timed_out: false };
         }
         let stragglers = suspects.map_or_else(Vec::new, |suspects| suspects.stragglers(&tenant));
+        killed.retain(|killed| stragglers.iter().all(|left| left.entry().id != killed.entry().id));
         let unnamed = tenant.root().live().saturating_sub(stragglers.len() as u64);
         pool.leave_unattended();
-        ShutdownReport { stragglers, unnamed, timed_out: true }
+        ShutdownReport { stragglers, killed, unnamed, timed_out: true }
     }
 }
 
@@ -306,14 +311,29 @@ impl Drop for Runtime {
 #[must_use = "stragglers still run"]
 pub struct ShutdownReport {
     stragglers: Vec<Straggler>,
+    killed: Vec<Straggler>,
     unnamed: u64,
     timed_out: bool,
 }
 
 impl ShutdownReport {
-    /// True if every task, every job and every worker has ended, or nobody waited for them.
+    /// True if every task, every job and every worker has ended by itself, or nobody waited for them.
     pub fn is_clean(&self) -> bool {
-        !self.timed_out && self.stragglers.is_empty()
+        !self.timed_out && self.stragglers.is_empty() && self.killed.is_empty()
+    }
+
+    /// The tasks that ended only because a kill went through their shields, in the last tenth of the limit.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let runtime = ramus::Runtime::new()?;
+    /// for task in runtime.shutdown_timeout(Duration::from_secs(5)).killed() {
+    ///     eprintln!("cut in its shield: {task}");
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn killed(&self) -> &[Straggler] {
+        &self.killed
     }
 
     /// The tasks and jobs that had not ended, as far as they have a name: a task that never suspended is only counted, in
@@ -329,7 +349,10 @@ impl fmt::Display for ShutdownReport {
             return writeln!(out, "ramus: shut down, nothing is left");
         }
         let how = if self.timed_out { "shutdown timed out" } else { "shut down" };
-        writeln!(out, "ramus: {how}, {} left:", self.stragglers.len())?;
+        writeln!(out, "ramus: {how}, {} left, {} killed:", self.stragglers.len(), self.killed.len())?;
+        for killed in &self.killed {
+            writeln!(out, "  killed: {killed}")?;
+        }
         for straggler in &self.stragglers {
             writeln!(out, "  {straggler}")?;
         }

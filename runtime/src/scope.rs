@@ -17,8 +17,9 @@ pub use ramus_scope::{
     BoxError, Cancelled, DeadlineError, JoinError, LaterReasons, OnCancel, PathScope, Reason, ReasonKind, Refused,
     ScopeError, ScopePath,
 };
+pub use ramus_scope::{Ready, ReadyError, Report, ReportKind, StartError};
 pub use ramus_scope::{ScopeValue, TreeKind, TreeRow, current_value as scope_value};
-pub use ramus_scope::{run_until_cancelled, scope, shield, shield_unbounded};
+pub use ramus_scope::{reset_report_hook, run_until_cancelled, scope, set_report_hook, shield, shield_unbounded};
 
 /// How a scope is opened: name, deadline, failure policy, task limit, values. Also made by [`Scope::builder`].
 pub use ramus_scope::Builder as ScopeBuilder;

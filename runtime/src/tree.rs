@@ -25,7 +25,7 @@ use crate::tenant::{self, Tenant};
 pub struct TreeEntry {
     /// How deep it stands below the root scope, which has depth 0.
     pub depth: usize,
-    /// `scope`, `shield`, `catch`, `timeout`, `task` or `job`.
+    /// `scope`, `shield`, `catch`, `timeout`, `finalizer`, `task` or `job`.
     pub kind: &'static str,
     /// Its name, if it was given one.
     pub name: Option<String>,
@@ -78,7 +78,7 @@ impl TreeSnapshot {
     pub(crate) fn of(tenant: &Tenant) -> Self {
         let now_ms = tenant::milliseconds(tenant::epoch(), Instant::now());
         let mut entries: Vec<TreeEntry> = tenant.root().tree().into_iter().map(|row| entry(row, now_ms)).collect();
-        entries.extend(tenant.blocking().abandoned(now_ms));
+        entries.extend(tenant.blocking().unattended(now_ms));
         Self { entries }
     }
 
@@ -95,6 +95,7 @@ fn entry(row: TreeRow, now_ms: u64) -> TreeEntry {
         TreeKind::Shield => ("shield", row.state),
         TreeKind::Catch => ("catch", row.state),
         TreeKind::Timeout => ("timeout", row.state),
+        TreeKind::Finalizer => ("finalizer", row.state),
         // No task of ours: the future of a `block_on`, which is polled by the thread that waits for it.
         TreeKind::Task if task.is_none() => ("block_on", row.state),
         TreeKind::Task if task.as_ref().is_some_and(TaskInfo::is_job) => ("job", row.state),
@@ -128,8 +129,7 @@ impl Suspects {
     /// Those that have not ended, and what the tree shows now.
     pub(crate) fn stragglers(self, tenant: &Tenant) -> Vec<Straggler> {
         let now_ms = tenant::milliseconds(tenant::epoch(), Instant::now());
-        let mut left: Vec<TreeEntry> = TreeSnapshot::of(tenant).entries;
-        left.retain(|entry| matches!(entry.kind, "task" | "job" | "block_on"));
+        let mut left = entries_left(tenant);
         for row in self.0 {
             let suspect = entry(row, now_ms);
             let known = suspect.id.is_some() && left.iter().any(|entry| entry.id == suspect.id);
@@ -141,10 +141,21 @@ impl Suspects {
     }
 }
 
+fn entries_left(tenant: &Tenant) -> Vec<TreeEntry> {
+    let mut left = TreeSnapshot::of(tenant).entries;
+    left.retain(|entry| matches!(entry.kind, "task" | "job" | "block_on"));
+    left
+}
+
+/// The tasks and jobs that have not ended, as far as the tree shows them.
+pub(crate) fn left(tenant: &Tenant) -> Vec<Straggler> {
+    entries_left(tenant).into_iter().map(Straggler).collect()
+}
+
 /// The jobs that run on although their scopes have ended: nobody waits for them.
-pub(crate) fn abandoned(tenant: &Tenant) -> Vec<Straggler> {
+pub(crate) fn unattended(tenant: &Tenant) -> Vec<Straggler> {
     let now_ms = tenant::milliseconds(tenant::epoch(), Instant::now());
-    tenant.blocking().abandoned(now_ms).into_iter().map(Straggler).collect()
+    tenant.blocking().unattended(now_ms).into_iter().map(Straggler).collect()
 }
 
 fn name_of(task: &TaskInfo) -> Option<String> {

@@ -150,7 +150,9 @@ fn d47_a_straggler_in_the_background_is_named() {
     wait_until(|| started.load(Ordering::SeqCst) == 1);
     let report = runtime.shutdown_timeout(Duration::from_millis(20));
     assert!(!report.is_clean());
-    assert!(report.stragglers().iter().any(|straggler| straggler.entry().name.as_deref() == Some("stuck")), "{report}");
+    // It may be killed in time, or be left.
+    let named = |task: &ramus::Straggler| task.entry().name.as_deref() == Some("stuck");
+    assert!(report.killed().iter().chain(report.stragglers()).any(named), "{report}");
     drop(open);
 }
 

@@ -24,7 +24,11 @@ fn is_owner(node: &Arc<Node>) -> bool {
                     return true;
                 }
                 Kind::Task { .. } => return false,
-                Kind::Body { .. } | Kind::Shield { .. } | Kind::Catch { .. } | Kind::CutOn { .. } => {}
+                Kind::Body { .. }
+                | Kind::Shield { .. }
+                | Kind::Catch { .. }
+                | Kind::CutOn { .. }
+                | Kind::Finalizer { .. } => {}
             }
             at = raw::parent(frame);
         }
@@ -53,7 +57,7 @@ fn counted(node: &Arc<Node>, owner: bool) -> Option<Seat> {
 /// to another thread, and that its scope has to wait for. `None` outside any scope.
 ///
 /// Unlike a spawn it is admitted to a cancelled scope too: code that still runs there, in a shield, may still do such
-/// work.
+/// work. What a finalizer hands over is a member of the next scope outwards, because its own one is closed.
 ///
 /// ```
 /// // Outside of any scope:
@@ -62,7 +66,14 @@ fn counted(node: &Arc<Node>, owner: bool) -> Option<Seat> {
 pub fn admit_current() -> Option<Membership> {
     let (node, _) = raw::current(|frame| frame.and_then(Frame::scope))?;
     let owner = is_owner(&node);
-    counted(&node, owner).map(Membership::new)
+    let mut seat = counted(&node, owner);
+    let mut around = node.parent.clone();
+    // A scope whose finalizers run is closed: the next one around that is not waits for the work.
+    while let (None, Some(node)) = (&seat, &around) {
+        seat = completions::admit(node);
+        around = node.parent.clone();
+    }
+    seat.map(Membership::new)
 }
 
 /// Spawns `future` with `host` in the innermost scope of the code that is being polled on this thread. `None`, and the

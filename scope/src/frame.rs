@@ -48,6 +48,13 @@ pub(crate) enum Kind<'a> {
         /// Why its owner has cut it, if so.
         cut: Option<&'a Reason>,
     },
+    Finalizer {
+        row: &'a RowCell,
+        waker: &'a Waker,
+        /// Its budget was used up before this poll.
+        spent: bool,
+        site: &'static Location<'static>,
+    },
 }
 
 pub(crate) struct Frame<'a> {
@@ -87,6 +94,8 @@ impl<'a> Frame<'a> {
                 }
                 Kind::Shield { .. } if !frame.is_spent() => return false,
                 Kind::Shield { .. } => {}
+                // It never asks the frames around.
+                Kind::Finalizer { .. } => return frame.is_spent(),
                 Kind::CutOn { cut: Some(_), .. } => return true,
                 Kind::CutOn { .. } | Kind::Catch { .. } => {}
             }
@@ -97,7 +106,8 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// A shield that protects nothing: its budget is used up, it was opened inside such a one (D8), or a kill has come.
+    /// A shield or a finalizer that protects nothing: its budget is used up, it was opened inside such a one (D8), or a kill
+    /// has come.
     fn is_spent(&self) -> bool {
         let mut frame = self;
         loop {
@@ -106,6 +116,10 @@ impl<'a> Frame<'a> {
                     if let Some(row) = &*row.borrow() {
                         return row.table.is_spent(row.id);
                     }
+                }
+                Kind::Finalizer { row, spent, .. } => {
+                    let used_up = *spent || row.borrow().as_ref().is_some_and(|row| row.table.is_spent(row.id));
+                    return used_up || frame.is_killed();
                 }
                 Kind::Catch { .. } | Kind::CutOn { .. } => {}
                 Kind::Task { .. } | Kind::Body { .. } => return frame.is_killed(),
@@ -132,7 +146,7 @@ impl<'a> Frame<'a> {
                         return false;
                     }
                 }
-                Kind::Shield { .. } | Kind::Catch { .. } | Kind::CutOn { .. } => {}
+                Kind::Shield { .. } | Kind::Catch { .. } | Kind::CutOn { .. } | Kind::Finalizer { .. } => {}
             }
             match raw::parent(frame) {
                 Some(parent) => frame = parent,
@@ -159,10 +173,14 @@ impl<'a> Frame<'a> {
                     return node.reason().unwrap_or_else(|| ReasonKind::Parent.into());
                 }
                 Kind::CutOn { cut: Some(reason), .. } => return (*reason).clone(),
-                Kind::Shield { site, .. } if frame.is_spent() && !frame.is_killed() => {
+                Kind::Shield { site, .. } | Kind::Finalizer { site, .. } if frame.is_spent() && !frame.is_killed() => {
                     return frame.reason_here(ReasonKind::ShieldBudget, site);
                 }
-                Kind::Body { .. } | Kind::Shield { .. } | Kind::CutOn { .. } | Kind::Catch { .. } => {}
+                Kind::Body { .. }
+                | Kind::Shield { .. }
+                | Kind::CutOn { .. }
+                | Kind::Catch { .. }
+                | Kind::Finalizer { .. } => {}
             }
             match raw::parent(frame) {
                 Some(parent) => frame = parent,
@@ -179,7 +197,7 @@ impl<'a> Frame<'a> {
             match &frame.kind {
                 Kind::Task { seat, .. } => return Some((seat.node(), shielded)),
                 Kind::Body { node, .. } => return Some((Arc::clone(node), shielded)),
-                Kind::Shield { .. } => shielded |= !frame.is_spent(),
+                Kind::Shield { .. } | Kind::Finalizer { .. } => shielded |= !frame.is_spent(),
                 Kind::Catch { .. } | Kind::CutOn { .. } => {}
             }
             frame = raw::parent(frame)?;
@@ -193,7 +211,11 @@ impl<'a> Frame<'a> {
             match &frame.kind {
                 Kind::Task { seat, .. } => return is_it(seat),
                 Kind::Body { node, .. } if is_it(node) => return true,
-                Kind::Body { .. } | Kind::Shield { .. } | Kind::Catch { .. } | Kind::CutOn { .. } => {}
+                Kind::Body { .. }
+                | Kind::Shield { .. }
+                | Kind::Catch { .. }
+                | Kind::CutOn { .. }
+                | Kind::Finalizer { .. } => {}
             }
             match raw::parent(frame) {
                 Some(parent) => frame = parent,
@@ -206,9 +228,11 @@ impl<'a> Frame<'a> {
     pub(crate) fn place(&self) {
         let placed = match &self.kind {
             Kind::Task { .. } => false,
-            Kind::Body { row, .. } | Kind::Shield { row, .. } | Kind::Catch { row, .. } | Kind::CutOn { row, .. } => {
-                row.borrow().is_some()
-            }
+            Kind::Body { row, .. }
+            | Kind::Shield { row, .. }
+            | Kind::Catch { row, .. }
+            | Kind::CutOn { row, .. }
+            | Kind::Finalizer { row, .. } => row.borrow().is_some(),
         };
         if !placed {
             self.place_for(None);
@@ -226,7 +250,8 @@ impl<'a> Frame<'a> {
             Kind::Body { row, waker, .. }
             | Kind::Shield { row, waker, .. }
             | Kind::Catch { row, waker }
-            | Kind::CutOn { row, waker, .. } => (row, waker),
+            | Kind::CutOn { row, waker, .. }
+            | Kind::Finalizer { row, waker, .. } => (row, waker),
         };
         if let Some(row) = &*row.borrow() {
             return Place { table: Arc::clone(&row.table), key: row.key() };
@@ -255,7 +280,7 @@ impl<'a> Frame<'a> {
             }
         }
         // As above: a walk that came before the row was there did not use it up.
-        if matches!(self.kind, Kind::Shield { .. }) && self.is_killed() {
+        if matches!(self.kind, Kind::Shield { .. } | Kind::Finalizer { .. }) && self.is_killed() {
             let _ = place.table.spend(id);
         }
         place
@@ -283,6 +308,7 @@ impl<'a> Frame<'a> {
             }
             Kind::Catch { .. } => Boundary::Catch,
             Kind::CutOn { .. } => Boundary::CutOn,
+            Kind::Finalizer { .. } => Boundary::Finalizer { spent: false },
         }
     }
 
@@ -304,7 +330,11 @@ impl<'a> Frame<'a> {
     pub(crate) fn known_place(&self) -> Option<Place> {
         match &self.kind {
             Kind::Task { cancel, .. } => cancel.known_table().map(|table| Place { table, key: BASE }),
-            Kind::Body { row, .. } | Kind::Shield { row, .. } | Kind::Catch { row, .. } | Kind::CutOn { row, .. } => {
+            Kind::Body { row, .. }
+            | Kind::Shield { row, .. }
+            | Kind::Catch { row, .. }
+            | Kind::CutOn { row, .. }
+            | Kind::Finalizer { row, .. } => {
                 row.borrow().as_ref().map(|row| Place { table: Arc::clone(&row.table), key: row.key() })
             }
         }
@@ -314,7 +344,11 @@ impl<'a> Frame<'a> {
     fn key_in(&self, table: &Arc<Table>) -> Option<u32> {
         match &self.kind {
             Kind::Task { cancel, .. } => cancel.has_table(table).then_some(BASE),
-            Kind::Body { row, .. } | Kind::Shield { row, .. } | Kind::Catch { row, .. } | Kind::CutOn { row, .. } => {
+            Kind::Body { row, .. }
+            | Kind::Shield { row, .. }
+            | Kind::Catch { row, .. }
+            | Kind::CutOn { row, .. }
+            | Kind::Finalizer { row, .. } => {
                 row.borrow().as_ref().filter(|row| Arc::ptr_eq(&row.table, table)).map(RowRef::key)
             }
         }
@@ -333,7 +367,8 @@ impl<'a> Frame<'a> {
             Kind::Body { row, waker, .. }
             | Kind::Shield { row, waker, .. }
             | Kind::Catch { row, waker }
-            | Kind::CutOn { row, waker, .. } => (row, waker),
+            | Kind::CutOn { row, waker, .. }
+            | Kind::Finalizer { row, waker, .. } => (row, waker),
         };
         let stale = match &*row.borrow() {
             None => false,

@@ -123,6 +123,39 @@ impl<H: Host> ScopeHandle<H> {
         }
     }
 
+    /// As [`spawn`](ScopeHandle::spawn), but a cancel that arrives before the child's first poll does not keep it from
+    /// that poll: it runs up to its first suspension, and is cut there. For a child that takes over something that it has
+    /// to give back.
+    ///
+    /// Into a scope that is cancelled already it is refused as by `spawn`. In a scope with a task limit that holds for a
+    /// child that has its slot; one that stands in line for a slot was not started.
+    ///
+    /// ```
+    /// # struct Permit;
+    /// # impl Permit { fn give_back(self) {} }
+    /// # async fn work() {}
+    /// # fn example<H: ramus_scope::Host>(s: &ramus_scope::ScopeHandle<H>, permit: Permit) {
+    /// let _handle = s.start_guaranteed(async move {
+    ///     let result = ramus_scope::run_until_cancelled(work()).await;
+    ///     permit.give_back();
+    ///     if let Err(cancelled) = result {
+    ///         cancelled.resume().await
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn start_guaranteed<F>(&self, future: F) -> H::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match self.node.limit() {
+            None => self.host.spawn(member_of(&self.node, future).guaranteed()),
+            Some(limit) => self.host.spawn(member_in_line(&self.node, limit, future).guaranteed()),
+        }
+    }
+
     /// Spawns a child, or hands the future back.
     ///
     /// ```

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::handle::ScopeHandle;
 use crate::member::Member;
 use crate::reason::Reason;
+use crate::sync::Arc;
 
 /// An executor that scopes run on: it can spawn a task and call a waker later.
 ///
@@ -85,7 +86,8 @@ pub trait Host: Clone + Send + Sync + 'static {
     /// The host of the calling thread, if it belongs to one.
     fn current() -> Option<Self>;
 
-    /// Runs `member` as a task.
+    /// Runs `member` as a task, until it ends: dropping the handle must not end it. The scope crate drops the handles of
+    /// tasks of its own.
     #[track_caller]
     fn spawn<F>(&self, member: Member<F>) -> Self::JoinHandle<F::Output>
     where
@@ -137,25 +139,40 @@ pub trait Host: Clone + Send + Sync + 'static {
     }
 }
 
+/// A future of the crate's own that a host runs as a task.
+pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// An alarm of any host.
 pub(crate) type AnyAlarm = Box<dyn Any + Send>;
 
-/// Work of the scopes' own that runs as a task.
-pub(crate) type BoxedWork = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 /// A host without its type; the root of a tree keeps it for all below.
 pub(crate) trait AnyHost: Send + Sync {
-    fn spawn(&self, member: Member<BoxedWork>);
     fn wake_after(&self, after: Duration, waker: Waker) -> AnyAlarm;
     fn wake_at(&self, at: Instant, waker: Waker) -> AnyAlarm;
     fn wake_cancelled(&self, wake_next: &mut dyn FnMut() -> bool);
+    /// Spawns `member` and drops its handle.
+    fn run(&self, member: Member<Work>);
+}
+
+impl AnyHost for Arc<dyn AnyHost> {
+    fn wake_after(&self, after: Duration, waker: Waker) -> AnyAlarm {
+        (**self).wake_after(after, waker)
+    }
+
+    fn wake_at(&self, at: Instant, waker: Waker) -> AnyAlarm {
+        (**self).wake_at(at, waker)
+    }
+
+    fn wake_cancelled(&self, wake_next: &mut dyn FnMut() -> bool) {
+        (**self).wake_cancelled(wake_next);
+    }
+
+    fn run(&self, member: Member<Work>) {
+        (**self).run(member);
+    }
 }
 
 impl<H: Host> AnyHost for H {
-    fn spawn(&self, member: Member<BoxedWork>) {
-        drop(Host::spawn(self, member));
-    }
-
     fn wake_after(&self, after: Duration, waker: Waker) -> AnyAlarm {
         Box::new(Host::wake_after(self, after, waker))
     }
@@ -166,5 +183,9 @@ impl<H: Host> AnyHost for H {
 
     fn wake_cancelled(&self, wake_next: &mut dyn FnMut() -> bool) {
         H::wake_cancelled(wake_next);
+    }
+
+    fn run(&self, member: Member<Work>) {
+        drop(self.spawn(member));
     }
 }

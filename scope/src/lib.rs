@@ -7,6 +7,7 @@
 //! - [`shield`] protects code from a cancel from outside, for a budget of time.
 //! - [`Builder::task_limit`] bounds how many children run at once; [`ScopeValue`] is what a scope hands down.
 //! - [`race`], [`join_all`], [`try_join_all`] run several futures at once; the losers of a race drain before it returns.
+//! - [`ScopeHandle::defer`] has a finalizer run after everything else in a scope.
 //! - [`run_until_cancelled`] shows a cancel to the code as a value.
 //! - [`Host`] is what an executor implements: *spawn this* and *wake this later*.
 //!
@@ -19,7 +20,7 @@
 //! # Where to start reading
 //!
 //! `tree` (a node and its invariants), `walk` (how a cancel travels), `table` (the boundaries inside one task), `member`
-//! (a future's membership), `scope` (the future of a scope). `raw` is the only home of `unsafe`: the pointer to the frame
+//! (a future's membership), `scope` (the future of a scope), `finalizer` (what runs after its members). `raw` is the only home of `unsafe`: the pointer to the frame
 //! being polled, and a member's pointer to its scope.
 
 #![deny(unsafe_code)]
@@ -35,6 +36,7 @@ mod count;
 mod cut_on;
 mod deadline;
 mod error;
+mod finalizer;
 mod frame;
 mod handle;
 mod host;
@@ -50,10 +52,12 @@ mod path;
 mod race;
 mod raw;
 mod reason;
+mod report;
 mod requests;
 mod root;
 mod scope;
 mod shield;
+mod start;
 mod state;
 mod stop;
 mod sync;
@@ -84,10 +88,12 @@ pub use outcome::Outcome;
 pub use path::{PathScope, ScopePath};
 pub use race::{Race, RaceAll, Racing, race, race_all};
 pub use reason::{Reason, ReasonKind};
+pub use report::{Report, ReportKind, reset_report_hook, set_report_hook};
 pub use requests::LaterReasons;
 pub use root::Root;
 pub use scope::{Builder, ScopeFuture, scope};
 pub use shield::{Shield, shield, shield_unbounded};
+pub use start::{Ready, ReadyError, Start, StartError};
 pub use task_cancel::TaskCancel;
 pub use typed::{Scope, SpawnTryWhenFree};
 pub use value::{ScopeValue, current_value};

@@ -5,6 +5,7 @@ use std::mem;
 use std::task::Waker;
 
 use crate::deadline::Deadline;
+use crate::finalizer::{Finalizer, Finalizers};
 use crate::inside::Payload;
 use crate::on_cancel::Callbacks;
 use crate::reason::{Reason, ReasonKind};
@@ -14,6 +15,12 @@ use crate::table::{RowId, Table};
 use crate::tree::{Links, Node};
 use crate::walk;
 use crate::watch::Watcher;
+
+/// What a drained scope comes to next.
+pub(crate) enum Exit {
+    Finalize(Finalizer),
+    Ended(Ended),
+}
 
 /// What a scope leaves behind.
 pub(crate) struct Ended {
@@ -38,17 +45,22 @@ impl Node {
             _callbacks: links.callbacks.take(),
             _watchers: mem::take(&mut links.watchers),
             _joiner: links.joiner.take(),
+            _finalizers: None,
         }
     }
 
-    /// Ends a drained scope and takes its result.
-    pub(crate) fn end(&self) -> Ended {
+    /// The next finalizer of a drained scope; if there is none, ends it and takes its result.
+    pub(crate) fn end(&self) -> Exit {
         let mut links = self.links.lock();
+        if let Some(finalizer) = links.finalizers.as_mut().and_then(|finalizers| finalizers.pop()) {
+            return Exit::Finalize(finalizer);
+        }
+        links.sealed = true;
         let ended = Ended { panic: links.panic.take(), failures: links.failures.take(), reason: links.reason.clone() };
-        let leftovers = Node::clear(&mut links);
+        let leftovers = Leftovers { _finalizers: links.finalizers.take(), ..Node::clear(&mut links) };
         drop(links);
         drop(leftovers);
-        ended
+        Exit::Ended(ended)
     }
 
     /// Ends a scope whose future is gone while members are left: it keeps what the drain needs.
@@ -68,4 +80,6 @@ struct Leftovers {
     _callbacks: Option<Box<Callbacks>>,
     _watchers: Vec<Watcher>,
     _joiner: Option<Waker>,
+    /// None is left in it.
+    _finalizers: Option<Box<Finalizers>>,
 }

@@ -24,6 +24,8 @@ pub enum TreeKind {
     Catch,
     /// A timeout inside a task, with something open in it.
     Timeout,
+    /// A finalizer of a scope that has drained.
+    Finalizer,
     /// A suspended task.
     Task,
     /// A job on a thread of its own.
@@ -88,6 +90,8 @@ fn inside(table: &Table, id: RowId, depth: usize) -> Vec<(usize, Step)> {
             Listed::Shield { .. } => row(TreeKind::Shield, "open"),
             Listed::Catch => row(TreeKind::Catch, "open"),
             Listed::Timeout => row(TreeKind::Timeout, "open"),
+            Listed::Finalizer { spent: true } => row(TreeKind::Finalizer, "spent"),
+            Listed::Finalizer { spent: false } => row(TreeKind::Finalizer, "open"),
         };
         (depth, step)
     };

@@ -2,7 +2,7 @@
 //!
 //! | state | seat | listed | polled | ends by |
 //! |---|---|---|---|---|
-//! | new | counted | no | no | first poll; a cancel drops the future unpolled (D3) |
+//! | new | counted | no | no | first poll; a cancel drops the future unpolled (D3), unless that poll is guaranteed |
 //! | running | counted | maybe | being polled | `Ready`, a panic, or a suspension in a cut frame |
 //! | suspended | counted | yes | yes | as above, at a later poll |
 //! | ended | given back | no | – | – |
@@ -27,8 +27,8 @@ use crate::task_cancel::TaskCancel;
 use crate::tree::{Node, Policy};
 use crate::{completions, walk};
 
-/// Where a member stands in its scope's list, and with which waker. 16 bytes, with a flag of the member's own in the room
-/// that is left.
+/// Where a member stands in its scope's list, and with which waker. 16 bytes, with two flags of the member's own in the
+/// room that is left.
 #[derive(Clone, Copy)]
 pub(crate) struct Listing {
     key: u32,
@@ -130,7 +130,7 @@ enum Standing {
 
 impl Seat {
     /// A member panicked: the siblings are cancelled, or it stays with the handle.
-    fn panicked(&self, payload: Payload) -> JoinError {
+    pub(crate) fn panicked(&self, payload: Payload) -> JoinError {
         let message = panic_message(&*payload);
         match self.policy {
             Policy::FailFast => {
@@ -154,10 +154,23 @@ impl<F> Member<F> {
         Member { future: Some(future), standing: Standing::Seated { seat, listing: Cell::new(Listing::NONE) } }
     }
 
-    /// As [`new`](Member::new), with a first poll that a cancel does not prevent.
-    pub(crate) fn guaranteed(seat: Seat, future: F) -> Member<F> {
-        let listing = Listing { guaranteed: true, ..Listing::NONE };
-        Member { future: Some(future), standing: Standing::Seated { seat, listing: Cell::new(listing) } }
+    /// A cancel does not keep it from its first poll.
+    pub(crate) fn guaranteed(mut self) -> Member<F> {
+        if let Standing::Seated { listing, .. } = &mut self.standing {
+            let known = listing.get_mut();
+            *known = Listing { guaranteed: true, ..*known };
+        }
+        self
+    }
+
+    /// Its future was polled before it became a member. If it `held` a boundary open then, a cancel does not keep it from
+    /// the poll in which that finds its new place.
+    pub(crate) fn begun(mut self, held: bool) -> Member<F> {
+        if let Standing::Seated { listing, .. } = &mut self.standing {
+            let known = listing.get_mut();
+            *known = Listing { started: !held, guaranteed: held, ..*known };
+        }
+        self
     }
 
     /// True if the scope did not admit it: its first poll drops the future and answers. It keeps nothing open, so a host
@@ -244,8 +257,8 @@ impl<F: Future> Member<F> {
         let kind = Kind::Task { seat, cancel, listing, waker, failed: &failed };
         let ended = raw::enter(kind, |frame| {
             let Listing { started, guaranteed, .. } = listing.get();
-            let spared = guaranteed && !started;
-            let polled = if !spared && frame.is_cut() && (!started || !frame.is_held()) {
+            let is_due = guaranteed && !started;
+            let polled = if !is_due && frame.is_cut() && (!started || !frame.is_held()) {
                 Inside::Drop
             } else {
                 Listing::start(listing);

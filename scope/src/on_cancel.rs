@@ -10,7 +10,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::handle::ScopeHandle;
-use crate::host::{BoxedWork, Host};
+use crate::host::{Host, Work};
 use crate::member::Member;
 use crate::raw::Seat;
 use crate::reason::Reason;
@@ -59,10 +59,10 @@ impl Firing {
             return;
         };
         let node = seat.node();
-        let work: BoxedWork = Box::pin(async move { run(callbacks, &reason) });
-        let member = Member::guaranteed(seat, work);
+        let work: Work = Box::pin(async move { run(callbacks, &reason) });
+        let member = Member::new(seat, work).guaranteed();
         if let Some(host) = node.host() {
-            host.spawn(member);
+            host.run(member);
         }
     }
 }

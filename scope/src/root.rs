@@ -141,6 +141,8 @@ impl<H: Host> Root<H> {
         let timer = host.clone();
         let opening = Opening { policy: Policy::Isolate, name: Some(name), ..Opening::default() };
         let node = Node::new(parent, false, || Box::new(timer), opening, site);
+        // It has no future that could run its finalizers.
+        node.links.lock().ownerless = true;
         Root { handle: ScopeHandle::new(node, host), closed: Arc::default() }
     }
 

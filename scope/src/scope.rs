@@ -5,7 +5,8 @@
 //! | `New` | not made | none | first poll |
 //! | `Body` | is polled | admitted, unless cancelled | the body's value, error, panic or drop |
 //! | `Draining` | gone | admitted while the count is not zero | the last member |
-//! | `Drained` | gone | refused | the answer, in the same poll |
+//! | `Drained` | gone | refused | a finalizer, or the answer, in the same poll |
+//! | `Finalizing` | gone | refused | the end of that finalizer, or its budget; then as `Drained` |
 //! | `Cut` | gone | refused | being dropped by the frame around, or polled where nothing is cut |
 //! | `Done` | gone | refused | – |
 //!
@@ -20,14 +21,16 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
 use crate::error::ScopeError;
+use crate::finalizer::{self, Running};
 use crate::frame::{Frame, Kind, RowCell};
 use crate::host::Host;
 use crate::inside::{self, Inside};
+use crate::lifecycle::Exit;
 use crate::limit::Limit;
 use crate::outcome::Outcome;
 use crate::raw;
@@ -41,7 +44,7 @@ use crate::{walk, watch};
 /// How a scope is opened, when the defaults of [`scope`] do not do.
 ///
 /// ```
-/// # use std::time::Instant;
+/// # use std::time::{Duration, Instant};
 /// let builder = ramus_scope::Builder::new().name("request").deadline(Instant::now());
 /// ```
 #[derive(Debug, Clone, Default)]
@@ -52,6 +55,7 @@ pub struct Builder {
     policy: Policy,
     pub(crate) limit: Option<NonZeroUsize>,
     pub(crate) values: Values,
+    finalizer_budget: Option<Duration>,
 }
 
 impl Builder {
@@ -76,6 +80,18 @@ impl Builder {
     /// the scope's result.
     pub fn isolate(mut self) -> Builder {
         self.policy = Policy::Isolate;
+        self
+    }
+
+    /// The time that each [finalizer](crate::ScopeHandle::defer) of the scope has, from its start. 10 seconds if it is not
+    /// set.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let builder = ramus_scope::Builder::new().finalizer_budget(Duration::from_secs(1));
+    /// ```
+    pub fn finalizer_budget(mut self, budget: Duration) -> Builder {
+        self.finalizer_budget = Some(budget);
         self
     }
 
@@ -165,6 +181,7 @@ enum Phase {
     Body,
     Draining,
     Drained,
+    Finalizing(Box<Running>),
     Cut(Option<Reason>),
     Done,
 }
@@ -200,18 +217,22 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let Some(node) = this.node.take() else { return };
-            let in_body = matches!(this.phase, Phase::Body);
-            if in_body || matches!(this.phase, Phase::Draining) {
-                walk::cancel_for(&node, ReasonKind::Dropped, node.site);
-                let kind = Kind::Body { node: &node, row: this.row, waker: Waker::noop() };
-                if let Err(payload) = raw::enter(kind, |_| inside::drop_caught(this.body)) {
-                    node.keep_panic(payload);
-                }
-                node.be_adopted();
-                if in_body {
-                    node.close();
-                }
-                node.end_early();
+            let phase = mem::replace(this.phase, Phase::Done);
+            let in_body = matches!(phase, Phase::Body);
+            walk::cancel_for(&node, ReasonKind::Dropped, node.site);
+            let kind = Kind::Body { node: &node, row: this.row, waker: Waker::noop() };
+            if let Err(payload) = raw::enter(kind, |_| inside::drop_caught(this.body)) {
+                node.keep_panic(payload);
+            }
+            node.end_early();
+            match phase {
+                Phase::Body | Phase::Draining => {}
+                Phase::Finalizing(running) => finalizer::hand_over(&node, Some(running)),
+                Phase::New | Phase::Drained | Phase::Cut(_) | Phase::Done => finalizer::hand_over(&node, None),
+            }
+            node.be_adopted();
+            if in_body {
+                node.close();
             }
             let row = this.row.take();
             drop(row);
@@ -239,7 +260,14 @@ where
         if matches!(self.phase, Phase::Draining) && self.as_mut().poll_drain(cx).is_pending() {
             return Poll::Pending;
         }
-        self.finish()
+        loop {
+            if matches!(self.phase, Phase::Finalizing(_)) && self.as_mut().poll_finalizer(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if let Some(answer) = self.as_mut().finish() {
+                return answer;
+            }
+        }
     }
 }
 
@@ -262,9 +290,12 @@ where
             Some((parent, shielded)) => (Some(parent), shielded),
             None => (None, false),
         };
-        let Builder { name, deadline, policy, limit, values } = builder;
+        let Builder { name, deadline, policy, limit, values, finalizer_budget } = builder;
         let opening = Opening { policy, name, deadline, limit: limit.map(Limit::new), values: values.boxed() };
         let node = Node::new(parent, shielded, || Box::new(host.clone()), opening, this.site);
+        if finalizer_budget.is_some() {
+            node.links.lock().finalizer_budget = finalizer_budget;
+        }
         *this.unarmed = deadline.is_some();
         let kind = Kind::Body { node: &node, row: this.row, waker };
         let made = raw::enter(kind, |_| {
@@ -350,24 +381,42 @@ where
         if node.poll_drained(waker) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// The answer, after everything has ended.
-    fn finish(self: Pin<&mut Self>) -> Poll<Result<T, ScopeError<E>>> {
+    /// Ready when the finalizer under way has ended.
+    fn poll_finalizer(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let (Some(node), Phase::Finalizing(running)) = (&*this.node, &mut *this.phase) else {
+            unreachable!("asked for in this phase alone")
+        };
+        let polled = running.poll(node, this.row, cx.waker());
+        if polled.is_pending() {
+            suspend(node, this.unarmed, cx);
+        }
+        polled
+    }
+
+    /// The answer, after everything has ended. `None`: a finalizer is left.
+    fn finish(self: Pin<&mut Self>) -> Option<Poll<Result<T, ScopeError<E>>>> {
         let this = self.project();
         let outside_cut = raw::current(|frame| frame.is_some_and(Frame::is_cut));
         if let Phase::Cut(reason) = this.phase {
             if outside_cut {
-                return Poll::Pending;
+                return Some(Poll::Pending);
             }
             let reason = reason.take();
             *this.phase = Phase::Done;
-            return Poll::Ready(Err(ScopeError::new(Vec::new(), reason)));
+            return Some(Poll::Ready(Err(ScopeError::new(Vec::new(), reason))));
         }
-        let Some(node) = this.node.take() else { panic!("a scope was polled after it ended") };
-        let row = this.row.take();
-        drop(row);
+        let Some(node) = this.node.as_ref() else { panic!("a scope was polled after it ended") };
         let was_cut = node.state.load().was_cut();
-        let ended = node.end();
+        let ended = match node.end() {
+            Exit::Finalize(finalizer) => {
+                *this.phase = Phase::Finalizing(Box::new(Running::new(finalizer)));
+                return None;
+            }
+            Exit::Ended(ended) => ended,
+        };
         *this.phase = Phase::Done;
+        drop((this.row.take(), this.node.take()));
         let value = this.value.take();
         if let Some(payload) = ended.panic {
             drop_quietly((value, ended.failures));
@@ -375,9 +424,9 @@ where
         }
         if let Some(failures) = ended.failures {
             let failures = failures.downcast::<Vec<E>>().map_or_else(|_| Vec::new(), |failures| *failures);
-            return Poll::Ready(Err(ScopeError::new(failures, ended.reason)));
+            return Some(Poll::Ready(Err(ScopeError::new(failures, ended.reason))));
         }
-        match value {
+        Some(match value {
             Some(value) if !was_cut => Poll::Ready(Ok(value)),
             // The cancel came from outside, or from both sides: the code after this scope must not run.
             _ if outside_cut => {
@@ -385,7 +434,7 @@ where
                 Poll::Pending
             }
             _ => Poll::Ready(Err(ScopeError::new(Vec::new(), ended.reason))),
-        }
+        })
     }
 }
 

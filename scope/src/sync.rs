@@ -11,6 +11,14 @@ mod backend {
         };
     }
     pub(crate) use local;
+
+    /// Declares a global of the process.
+    macro_rules! global {
+        (static $name:ident: $type:ty = $init:expr;) => {
+            static $name: $type = $init;
+        };
+    }
+    pub(crate) use global;
 }
 
 #[cfg(ramus_loom)]
@@ -37,6 +45,14 @@ mod backend {
         };
     }
     pub(crate) use local;
+
+    /// Declares a global of one execution of a model.
+    macro_rules! global {
+        (static $name:ident: $type:ty = $init:expr;) => {
+            loom::lazy_static! { static ref $name: $type = $init; }
+        };
+    }
+    pub(crate) use global;
 }
 
 pub(crate) use backend::*;

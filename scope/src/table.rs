@@ -59,6 +59,7 @@ pub(crate) enum Listed {
     Shield { armed: bool, spent: bool },
     Catch,
     Timeout,
+    Finalizer { spent: bool },
 }
 
 pub(crate) struct Table {
@@ -201,7 +202,15 @@ impl Table {
                             found.shields.extend(budget.map(|budget| (id, budget)));
                         }
                     }
-                    Boundary::Base | Boundary::Shield { .. } | Boundary::Catch | Boundary::CutOn => {}
+                    Boundary::Finalizer { spent: false } if reach == Reach::ToShields => {
+                        descend = false;
+                        found.below.push(id);
+                    }
+                    Boundary::Base
+                    | Boundary::Shield { .. }
+                    | Boundary::Catch
+                    | Boundary::CutOn
+                    | Boundary::Finalizer { .. } => {}
                 }
             }
             if used_up {
@@ -226,11 +235,14 @@ impl Table {
         }
     }
 
-    /// The budget of a shield is used up, and with it that of the shields inside it (D8): the smallest budget counts.
+    /// The budget of a shield or a finalizer is used up, and with it that of the shields inside it (D8): the smallest budget counts.
     /// Returns the scopes that were opened under them; `None` if the shield is gone, or was spent before.
     pub(crate) fn spend(&self, id: RowId) -> Option<Vec<Arc<Node>>> {
         let mut rows = self.rows.lock();
-        if !rows.is(id) || !matches!(rows.get(id.key).boundary, Boundary::Shield { spent: false, .. }) {
+        let unspent = |boundary: &Boundary| {
+            matches!(boundary, Boundary::Shield { spent: false, .. } | Boundary::Finalizer { spent: false })
+        };
+        if !rows.is(id) || !unspent(&rows.get(id.key).boundary) {
             return None;
         }
         let mut scopes = Vec::new();
@@ -238,7 +250,8 @@ impl Table {
         while let Some(row) = at {
             let mut descend = true;
             match &mut rows.get_mut(row).boundary {
-                Boundary::Shield { spent, .. } => {
+                // A finalizer further in has a budget of its own (D8); it is behind its scope.
+                Boundary::Shield { spent, .. } | Boundary::Finalizer { spent } => {
                     *spent = true;
                     rows.set_own(row, false);
                 }
@@ -253,22 +266,26 @@ impl Table {
         Some(scopes)
     }
 
-    /// Does anything below row `id` still hold back a kill: a shield that is not spent, a scope that is not killed?
+    /// Does anything below row `id` still hold back a kill: a shield or a finalizer that is not spent, a scope that is not
+    /// killed?
     pub(crate) fn resists_kill(&self, id: RowId) -> bool {
         let rows = self.rows.lock();
         let mut at = rows.is(id).then_some(id.key);
         while let Some(row) = at {
             let descend = match &rows.get(row).boundary {
-                Boundary::Shield { spent: false, .. } => return true,
+                Boundary::Shield { spent: false, .. } | Boundary::Finalizer { spent: false } => return true,
                 Boundary::Scope(node) if row != id.key => {
                     if !node.state.load().is_killed() {
                         return true;
                     }
                     false
                 }
-                Boundary::Base | Boundary::Scope(_) | Boundary::Shield { .. } | Boundary::Catch | Boundary::CutOn => {
-                    true
-                }
+                Boundary::Base
+                | Boundary::Scope(_)
+                | Boundary::Shield { .. }
+                | Boundary::Finalizer { .. }
+                | Boundary::Catch
+                | Boundary::CutOn => true,
             };
             at = rows.walk_next(id.key, row, descend);
         }
@@ -283,9 +300,10 @@ impl Table {
         Some((site, Arc::clone(rows.scope_around(row.parent).unwrap_or(&self.scope))))
     }
 
-    /// Is the shield's budget used up?
+    /// Is the budget of the shield or finalizer used up?
     pub(crate) fn is_spent(&self, id: RowId) -> bool {
-        matches!(self.rows.lock().get(id.key).boundary, Boundary::Shield { spent: true, .. })
+        let rows = self.rows.lock();
+        matches!(rows.get(id.key).boundary, Boundary::Shield { spent: true, .. } | Boundary::Finalizer { spent: true })
     }
 
     /// A cancel from outside reaches the shield: its budget, unless it has none or runs already.
@@ -322,6 +340,7 @@ impl Table {
                 Boundary::Shield { armed, spent, .. } => (Listed::Shield { armed: *armed, spent: *spent }, true),
                 Boundary::Catch => (Listed::Catch, true),
                 Boundary::CutOn => (Listed::Timeout, true),
+                Boundary::Finalizer { spent } => (Listed::Finalizer { spent: *spent }, true),
             };
             out.push((depth(row), listed));
             at = rows.walk_next(key, row, descend);

@@ -22,12 +22,13 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::Location;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 
 use crate::count::Count;
 use crate::deadline::Deadline;
+use crate::finalizer::{self, Finalizers};
 use crate::host::AnyHost;
 use crate::limit::Limit;
 use crate::member::Listing;
@@ -63,7 +64,8 @@ pub(crate) struct Listed {
 /// Where a drained scope that was dropped half-way is counted.
 pub(crate) struct Adopter {
     pub(crate) node: Arc<Node>,
-    pub(crate) key: usize,
+    /// Its entry there, until its finalizers run.
+    pub(crate) key: Option<usize>,
 }
 
 #[derive(Default)]
@@ -93,6 +95,13 @@ pub(crate) struct Links {
     pub(crate) failures: Option<Box<dyn Any + Send>>,
     pub(crate) panic: Option<Box<dyn Any + Send>>,
     pub(crate) watchers: Vec<Watcher>,
+    pub(crate) finalizers: Option<Box<Finalizers>>,
+    /// The budget of its finalizers, if it is not the default.
+    pub(crate) finalizer_budget: Option<Duration>,
+    /// No finalizer is taken any more.
+    pub(crate) sealed: bool,
+    /// No future of its own sees to its end: it was dropped, or it is a root.
+    pub(crate) ownerless: bool,
     pub(crate) ended: bool,
 }
 
@@ -348,7 +357,7 @@ impl Node {
         drop_quietly(surplus);
     }
 
-    /// Finds the nearest enclosing scope that still admits, and lets it wait for this one (D28).
+    /// Its future is gone: finds the nearest enclosing scope that still admits, and lets it wait for this one (D28).
     pub(crate) fn be_adopted(self: &Arc<Node>) {
         let mut above = self.parent.clone();
         while let Some(node) = above {
@@ -357,6 +366,7 @@ impl Node {
             }
             above = node.parent.clone();
         }
+        self.be_ownerless(None);
     }
 
     /// Lets `node` wait for this one. `false`: it admits nobody any more.
@@ -365,18 +375,20 @@ impl Node {
             return false;
         }
         let key = node.links.lock().adopted.insert(Arc::clone(self));
-        let adopter = Adopter { node: Arc::clone(node), key };
-        let mut links = self.links.lock();
-        if !links.drained {
-            links.adopter = Some(adopter);
-            return true;
-        }
-        let panic = links.panic.take();
-        drop(links);
-        if let Some(drained) = adopter.tell(panic, self.site) {
-            drain(drained);
-        }
+        self.be_ownerless(Some(Adopter { node: Arc::clone(node), key: Some(key) }));
         true
+    }
+
+    /// No future of its own sees to its end from now on.
+    fn be_ownerless(self: &Arc<Node>, adopter: Option<Adopter>) {
+        let mut links = self.links.lock();
+        links.adopter = adopter;
+        links.ownerless = true;
+        let is_late = links.drained;
+        drop(links);
+        if is_late {
+            drain(Arc::clone(self));
+        }
     }
 }
 
@@ -394,21 +406,31 @@ impl Adopter {
                 Policy::Isolate => drop_quietly(payload),
             }
         }
-        let entry = self.node.links.lock().adopted.try_remove(self.key);
-        drop(entry);
+        if let Some(key) = self.key {
+            let entry = self.node.links.lock().adopted.try_remove(key);
+            drop(entry);
+        }
         raw::complete(&self.node, 1)
     }
 }
 
-/// Tells who waits for a drained scope. An adopted scope's drain may drain its adopter: a loop, not a recursion.
+/// Tells who waits for a drained scope, after the finalizers that nobody else runs. An adopted scope's drain may drain its
+/// adopter: a loop, not a recursion.
 pub(crate) fn drain(mut node: Arc<Node>) {
     loop {
         let mut links = node.links.lock();
+        if links.ownerless && links.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty()) {
+            drop(links);
+            return finalizer::start(node);
+        }
         links.drained = true;
+        links.sealed |= links.ownerless;
+        let finalizers = if links.sealed { links.finalizers.take() } else { None };
         let joiner = links.joiner.take();
         let adopter = links.adopter.take();
         let panic = if adopter.is_some() { links.panic.take() } else { None };
         drop(links);
+        drop(finalizers);
         walk::wake(joiner);
         let Some(drained) = adopter.and_then(|adopter| adopter.tell(panic, node.site)) else { return };
         node = drained;

@@ -93,7 +93,7 @@ impl<H: Host, E: Send + 'static> Scope<H, E> {
 
     #[track_caller]
     fn child<F>(&self, future: F) -> Child<F, E> {
-        Child { future, scope: self.node().clone(), site: Location::caller(), _error: PhantomData }
+        Child::new(future, self.node(), Location::caller())
     }
 
     /// Waits until the scope has a free slot, then spawns `future` as [`spawn_try`](Scope::spawn_try) does. See
@@ -168,12 +168,26 @@ where
 
 pin_project! {
     /// A child of `spawn_try`: its error goes to the scope.
-    struct Child<F, E> {
+    pub(crate) struct Child<F, E> {
         #[pin]
         future: F,
         scope: Arc<Node>,
         site: &'static Location<'static>,
         _error: PhantomData<fn() -> E>,
+    }
+}
+
+impl<F, E> Child<F, E> {
+    pub(crate) fn new(future: F, scope: &Arc<Node>, site: &'static Location<'static>) -> Child<F, E> {
+        Child { future, scope: Arc::clone(scope), site, _error: PhantomData }
+    }
+}
+
+/// A child of `scope`, spawned at `site`, has failed with `error`.
+pub(crate) fn fail_scope<E: Send + 'static>(scope: &Arc<Node>, error: E, site: &'static Location<'static>) {
+    scope.fail(error);
+    if scope.policy == Policy::FailFast {
+        walk::cancel_for(scope, ReasonKind::SiblingFailed, site);
     }
 }
 
@@ -191,10 +205,7 @@ where
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(value)) => Poll::Ready(value),
             Poll::Ready(Err(error)) => {
-                this.scope.fail::<E>(error.into());
-                if this.scope.policy == Policy::FailFast {
-                    walk::cancel_for(this.scope, ReasonKind::SiblingFailed, this.site);
-                }
+                fail_scope::<E>(this.scope, error.into(), this.site);
                 // There is no value to answer with: the member ends as failed at this suspension.
                 frame::fail_task();
                 Poll::Pending

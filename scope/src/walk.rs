@@ -50,9 +50,11 @@ impl Walk {
                 None => drop(waker),
             }
         }
+        // The way to the host is as long as the tree is deep: not for nobody.
+        let host = if self.wakers.is_empty() { None } else { of.host() };
         let mut wakers = self.wakers.into_iter();
         let mut wake_next = || wakers.next().map(|waker| contain(|| waker.wake())).is_some();
-        if let Some(host) = of.host() {
+        if let Some(host) = host {
             contain(|| host.wake_cancelled(&mut wake_next));
         }
         // Without a host, or with one that did not call all of them.
@@ -245,7 +247,7 @@ pub(crate) fn nudge(node: &Node) {
 
 /// Calls what is the executor's. Its panic must not keep a walk from its other duties, and there is nobody here whom it
 /// concerns; the panic hook has reported it.
-fn contain(call: impl FnOnce()) {
+pub(crate) fn contain(call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
         drop_quietly(payload);
     }
@@ -275,11 +277,17 @@ impl Wake for Spend {
     fn wake(self: Arc<Self>) {
         let Some(table) = self.table.upgrade() else { return };
         let Some((site, scope)) = table.origin(self.id) else { return };
-        let Some(scopes) = table.spend(self.id) else { return };
-        for node in scopes {
-            node.state.lift_shield();
-        }
-        let reason = Reason::from(ReasonKind::ShieldBudget).at(site, Some(&scope));
-        cancel_inside(&table, self.id, &reason.inherited());
+        spend(&table, self.id, || Reason::from(ReasonKind::ShieldBudget).at(site, Some(&scope)));
     }
+}
+
+/// The budget of a shield or a finalizer is used up: it protects nothing any more, and what is in it is cancelled for
+/// `reason`; nothing if it is gone, or was spent before. `reason` is asked for before anybody is woken.
+pub(crate) fn spend(table: &Arc<Table>, id: RowId, reason: impl FnOnce() -> Reason) {
+    let Some(scopes) = table.spend(id) else { return };
+    let reason = reason();
+    for node in scopes {
+        node.state.lift_shield();
+    }
+    cancel_inside(table, id, &reason.inherited());
 }

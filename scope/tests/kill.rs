@@ -432,3 +432,43 @@ fn d48_a_root_is_stopped_cancelled_and_killed() {
     assert_eq!(log.take(), ["soft at 0", "hard at 10", "dropped at 20"]);
     assert_eq!((root.handle().live(), sim.now()), (0, 20));
 }
+
+#[test]
+fn d21_d48_a_kill_ends_finalizers_at_their_next_suspension() {
+    let sim = Sim::new();
+    let log = Log::default();
+    let l = log.clone();
+    sim.run(async move {
+        let _ = scope(|outer: Scope<Sim, io::Error>| async move {
+            let killer = outer.clone();
+            outer.spawn(async move {
+                Sim::sleep(5).await;
+                killer.cancel("not enough for a finalizer");
+                killer.kill("enough");
+            });
+            let _ = scope(|s: Scope<Sim, io::Error>| async move {
+                for name in ["first", "second"] {
+                    let l = l.clone();
+                    s.defer_within(ms(LONG), async move {
+                        l.add(format!("{name} begins"));
+                        let _ = scope(|inner: Scope<Sim, io::Error>| async move {
+                            inner.spawn(shield_unbounded(Sim::sleep(LONG)));
+                            Ok(())
+                        })
+                        .await;
+                        Sim::sleep(1).await;
+                        l.add(format!("{name} is not held back"));
+                    })
+                    .unwrap();
+                }
+                Ok(())
+            })
+            .await;
+            Ok(())
+        })
+        .await;
+    });
+    // The one under way is cut, and the next one at its first suspension.
+    assert_eq!(log.take(), ["second begins", "first begins"]);
+    assert_eq!((sim.now(), sim.alarms()), (5, 0));
+}

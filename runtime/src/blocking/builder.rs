@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ramus_scope::{BlockingHost, Member, ReasonKind};
 
-use super::abandon::Abandon;
+use super::unattended::Abandon;
 use super::{BlockingScope, own};
 use crate::handle::Handle;
 use crate::scope::ScopeHandle;

@@ -28,7 +28,6 @@
 #[allow(unreachable_pub, reason = "the models reach it")]
 pub(crate) mod jobs;
 
-mod abandon;
 mod block_on;
 mod borrow;
 mod builder;
@@ -37,6 +36,7 @@ mod lend;
 #[allow(unreachable_pub, reason = "the models reach it")]
 pub(crate) mod slot;
 mod threads;
+mod unattended;
 
 #[cfg(all(test, not(ramus_loom)))]
 mod tests;
@@ -49,17 +49,17 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, Waker, ready};
 use std::time::Duration;
 
-use ramus_scope::{Membership, Reason, Shield, shield_unbounded};
+use ramus_scope::{Membership, Reason, Report, Shield, shield_unbounded};
 
-use self::abandon::{Abandon, Abandoned, AbandonedJobs};
 pub use self::block_on::{block_on_in, try_block_on_in};
 pub use self::builder::Builder;
 pub use self::job::BlockingScope;
 use self::jobs::Place;
 pub use self::lend::{Scope, ScopedJoinHandle, scope, try_scope};
-use self::slot::{Outcome, Slot, Unwanted};
+use self::slot::{Leave, Outcome, Slot, Unwanted};
 pub(crate) use self::threads::{Pool, Settings};
 use self::threads::{Threads, Work};
+use self::unattended::{Abandon, Unattended, UnattendedJobs};
 use crate::handle::Handle;
 use crate::scope::ScopeHandle;
 use crate::sync::Arc;
@@ -209,8 +209,10 @@ struct Sent<T> {
     slot: Arc<Slot<T, Membership>>,
     threads: std::sync::Arc<Threads>,
     place: Option<Place>,
-    /// It may be abandoned, and what it is then listed as.
-    abandon: Option<(Abandon, Abandoned)>,
+    /// It may be abandoned.
+    abandon: Option<Abandon>,
+    /// What it is listed as when nobody waits for it.
+    job: Unattended,
 }
 
 /// The leaf inside of the shield.
@@ -318,20 +320,22 @@ impl<T> Sent<T> {
 
     /// How long after a cut the job is abandoned, if it may be.
     fn grace(&self) -> Option<Duration> {
-        self.abandon.as_ref().map(|(abandon, _)| abandon.grace)
+        self.abandon.map(|abandon| abandon.grace)
     }
 
     /// Abandons a job that may be. False: it may not, or it has ended.
     fn give_up(&self) -> bool {
-        let Some((_, job)) = &self.abandon else { return false };
-        let list = self.threads.abandoned();
+        if self.abandon.is_none() {
+            return false;
+        }
+        let list = self.threads.unattended();
         // Listed first, so that the job finds its number when it ends.
-        let number = list.insert(job.clone());
+        let number = list.insert(self.job.as_abandoned());
         if !self.slot.abandon(number) {
             list.remove(number);
             return false;
         }
-        abandon::report_abandoned(job);
+        Report::job_abandoned(self.job.name.as_deref(), self.job.site).send();
         true
     }
 }
@@ -349,10 +353,9 @@ where
     let slot = Arc::new(Slot::new(waker.clone(), ramus_scope::admit_current()));
     let scope = ScopeHandle::current().unwrap_or_else(|| tenant.root().clone());
     let job = BlockingScope::new(scope, is_own, Arc::clone(&slot));
-    let list = std::sync::Arc::clone(threads.abandoned());
-    let abandon = abandon.map(|abandon| (abandon, Abandoned::of(tree::current())));
+    let list = std::sync::Arc::clone(threads.unattended());
     let place = threads.submit(Box::new(Queued { work, job, slot: Arc::clone(&slot), handle, list }));
-    Sent { slot, threads, place, abandon }
+    Sent { slot, threads, place, abandon, job: Unattended::of(tree::current()) }
 }
 
 impl<T> Drop for Sent<T> {
@@ -362,8 +365,16 @@ impl<T> Drop for Sent<T> {
             drop(self.slot.put(Outcome::Removed));
         }
         // Nobody will be there to abandon it later.
-        self.give_up();
-        if let Some(Outcome::Panicked(payload, Some(membership))) = self.slot.leave() {
+        if self.give_up() {
+            return;
+        }
+        let list = self.threads.unattended();
+        let number = self.slot.is_awaited().then(|| list.insert(self.job.clone()));
+        let left = self.slot.leave(number);
+        if let (Leave::Ended(_) | Leave::Over, Some(number)) = (&left, number) {
+            list.remove(number);
+        }
+        if let Leave::Ended(Outcome::Panicked(payload, Some(membership))) = left {
             // The task was cut while the panic was on its way to it: the scope hears of it from the job.
             drop(membership.panicked(payload));
         }
@@ -387,7 +398,7 @@ struct Queued<F, T> {
     job: BlockingScope,
     slot: Arc<Slot<T, Membership>>,
     handle: Handle,
-    list: std::sync::Arc<AbandonedJobs>,
+    list: std::sync::Arc<UnattendedJobs>,
 }
 
 impl<F, T> Work for Queued<F, T>
@@ -421,8 +432,8 @@ where
 
 impl<T> Unwanted<T, Membership> {
     /// Drops it on the job's thread.
-    fn dispose(self, list: &AbandonedJobs) {
-        let Unwanted { outcome, place, abandoned } = self;
+    fn dispose(self, list: &UnattendedJobs) {
+        let Unwanted { outcome, place, number } = self;
         match outcome {
             Outcome::Panicked(payload, Some(membership)) => drop(membership.panicked(payload)),
             unwanted => {
@@ -434,7 +445,7 @@ impl<T> Unwanted<T, Membership> {
                 }
             }
         }
-        if let Some(number) = abandoned {
+        if let Some(number) = number {
             list.remove(number);
         }
     }

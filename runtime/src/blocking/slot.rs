@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | waiting | the job ends | ended: the task is woken. A panic takes the place along, until the task resumes it |
 //! | waiting | the task is abandoned by choice | abandoned: the place is given up, the job runs on alone |
-//! | waiting, ended | the task is dropped, or takes the outcome | left: nobody waits |
+//! | waiting, ended | the task is dropped, or takes the outcome | left: nobody waits, but the scope may |
 //! | left, abandoned | the job ends | its outcome comes back to the job's thread, which drops it |
 
 use std::any::Any;
@@ -35,16 +35,26 @@ pub struct Unwanted<T, M> {
     pub outcome: Outcome<T, M>,
     /// The place of the job, unless it went with a panic or was given up before.
     pub place: Option<M>,
-    /// The job was abandoned, under this number.
-    pub abandoned: Option<u64>,
+    /// What the job was listed under when nobody waited for it any more.
+    pub number: Option<u64>,
+}
+
+/// What who waited left behind.
+pub enum Leave<T, M> {
+    /// The job goes on.
+    Running,
+    /// It had ended, and this was not taken.
+    Ended(Outcome<T, M>),
+    /// Its outcome was taken, or it was abandoned.
+    Over,
 }
 
 enum Stage<T, M> {
     /// The waker of the task that waits.
     Waiting(Waker),
     Ended(Outcome<T, M>),
-    /// Taken, or nobody waits any more.
-    Left,
+    /// Taken, or nobody waits any more: then the number that the job is listed under.
+    Left(Option<u64>),
     /// Nobody waits any more, and the scope does not either.
     Abandoned(u64),
 }
@@ -79,7 +89,7 @@ impl<T, M> Slot<T, M> {
             Outcome::Panicked(payload, None) => (Outcome::Panicked(payload, place), None),
             other => (other, place),
         };
-        match mem::replace(&mut state.stage, Stage::Left) {
+        match mem::replace(&mut state.stage, Stage::Left(None)) {
             Stage::Waiting(waker) => {
                 state.stage = Stage::Ended(outcome);
                 drop(state);
@@ -87,9 +97,13 @@ impl<T, M> Slot<T, M> {
                 Ok(place)
             }
             before => {
-                let abandoned = if let Stage::Abandoned(number) = before { Some(number) } else { None };
+                let number = match &before {
+                    Stage::Abandoned(number) => Some(*number),
+                    Stage::Left(number) => *number,
+                    Stage::Waiting(_) | Stage::Ended(_) => None,
+                };
                 state.stage = before;
-                Err(Unwanted { outcome, place, abandoned })
+                Err(Unwanted { outcome, place, number })
             }
         }
     }
@@ -99,30 +113,40 @@ impl<T, M> Slot<T, M> {
         // A waker's clone and drop are somebody's code: not under the lock. A job is polled a few times at most.
         let waker = waker.clone();
         let mut state = self.state.lock();
-        let before = mem::replace(&mut state.stage, Stage::Left);
+        let before = mem::replace(&mut state.stage, Stage::Left(None));
         match &before {
             Stage::Waiting(_) => state.stage = Stage::Waiting(waker),
             Stage::Abandoned(number) => state.stage = Stage::Abandoned(*number),
-            Stage::Ended(_) | Stage::Left => {}
+            Stage::Left(number) => state.stage = Stage::Left(*number),
+            Stage::Ended(_) => {}
         }
         drop(state);
         match before {
             Stage::Ended(outcome) => Poll::Ready(outcome),
-            Stage::Waiting(_) | Stage::Left | Stage::Abandoned(_) => Poll::Pending,
+            Stage::Waiting(_) | Stage::Left(_) | Stage::Abandoned(_) => Poll::Pending,
         }
     }
 
-    /// Nobody waits any more. Returns the outcome if it was there already.
-    pub fn leave(&self) -> Option<Outcome<T, M>> {
+    /// True while the job has not ended and somebody waits for it.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self.state.lock().stage, Stage::Waiting(_))
+    }
+
+    /// Nobody waits any more. A job that has not ended is listed under `number` from now on.
+    pub fn leave(&self, number: Option<u64>) -> Leave<T, M> {
         let mut state = self.state.lock();
-        if let Stage::Abandoned(_) = state.stage {
-            return None;
-        }
-        let before = mem::replace(&mut state.stage, Stage::Left);
-        drop(state);
-        match before {
-            Stage::Ended(outcome) => Some(outcome),
-            Stage::Waiting(_) | Stage::Left | Stage::Abandoned(_) => None,
+        match mem::replace(&mut state.stage, Stage::Left(None)) {
+            Stage::Waiting(waker) => {
+                state.stage = Stage::Left(number);
+                drop(state);
+                drop(waker);
+                Leave::Running
+            }
+            Stage::Ended(outcome) => Leave::Ended(outcome),
+            before => {
+                state.stage = before;
+                Leave::Over
+            }
         }
     }
 
@@ -158,13 +182,13 @@ impl<T, M> Slot<T, M> {
     /// Why the outcome is wanted by nobody, if that is so.
     pub fn unwanted(&self) -> Option<Reason> {
         let state = self.state.lock();
-        let is_left = matches!(state.stage, Stage::Left | Stage::Abandoned(_));
+        let is_left = matches!(state.stage, Stage::Left(_) | Stage::Abandoned(_));
         state.cut.clone().or_else(|| is_left.then(|| ReasonKind::Dropped.into()))
     }
 
     /// As [`Slot::unwanted`], without the reason.
     pub fn is_unwanted(&self) -> bool {
         let state = self.state.lock();
-        state.cut.is_some() || matches!(state.stage, Stage::Left | Stage::Abandoned(_))
+        state.cut.is_some() || matches!(state.stage, Stage::Left(_) | Stage::Abandoned(_))
     }
 }

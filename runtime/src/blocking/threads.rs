@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::abandon::AbandonedJobs;
 use super::jobs::{Jobs, Place, Push};
+use super::unattended::UnattendedJobs;
 use crate::task::contain::contain;
 use crate::tree::TreeEntry;
 
@@ -60,17 +60,17 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(settings: Settings, stack_size: Option<usize>) -> Pool {
         let jobs = Jobs::new(settings.max_threads);
-        let abandoned = Arc::new(AbandonedJobs::new());
-        Pool { threads: Arc::new(Threads { jobs, keep_alive: settings.keep_alive, stack_size, abandoned }) }
+        let unattended = Arc::new(UnattendedJobs::new());
+        Pool { threads: Arc::new(Threads { jobs, keep_alive: settings.keep_alive, stack_size, unattended }) }
     }
 
     pub(crate) fn threads(&self) -> Arc<Threads> {
         Arc::clone(&self.threads)
     }
 
-    /// The lines of the abandoned jobs in the tree.
-    pub(crate) fn abandoned(&self, now_ms: u64) -> Vec<TreeEntry> {
-        self.threads.abandoned.entries(now_ms)
+    /// The lines of the unattended jobs in the tree.
+    pub(crate) fn unattended(&self, now_ms: u64) -> Vec<TreeEntry> {
+        self.threads.unattended.entries(now_ms)
     }
 }
 
@@ -85,13 +85,13 @@ pub(crate) struct Threads {
     jobs: Jobs<Box<dyn Work>>,
     keep_alive: Duration,
     stack_size: Option<usize>,
-    abandoned: Arc<AbandonedJobs>,
+    unattended: Arc<UnattendedJobs>,
 }
 
 impl Threads {
     /// The jobs that run on without their scope.
-    pub(crate) fn abandoned(&self) -> &Arc<AbandonedJobs> {
-        &self.abandoned
+    pub(crate) fn unattended(&self) -> &Arc<UnattendedJobs> {
+        &self.unattended
     }
 
     /// Queues `job` and starts a thread if one is needed. `None`: the job was refused, which it has been told.

@@ -34,13 +34,17 @@ pub(crate) enum Boundary {
     },
     Catch,
     CutOn,
+    /// It stops what comes from around as a shield does; its budget is kept beside it.
+    Finalizer {
+        spent: bool,
+    },
 }
 
 impl Boundary {
     pub(super) fn holds_by_itself(&self) -> bool {
         match self {
             Boundary::Scope(_) | Boundary::Catch => true,
-            Boundary::Shield { spent, .. } => !spent,
+            Boundary::Shield { spent, .. } | Boundary::Finalizer { spent } => !spent,
             Boundary::Base | Boundary::CutOn => false,
         }
     }
@@ -48,7 +52,7 @@ impl Boundary {
     /// A kill has come: whatever holds for the sake of a budget holds no longer. `true` if this one did.
     pub(super) fn use_up(&mut self) -> bool {
         match self {
-            Boundary::Shield { spent, .. } => !std::mem::replace(spent, true),
+            Boundary::Shield { spent, .. } | Boundary::Finalizer { spent } => !std::mem::replace(spent, true),
             Boundary::Base | Boundary::Scope(_) | Boundary::Catch | Boundary::CutOn => false,
         }
     }
@@ -227,7 +231,7 @@ impl Rows {
         loop {
             let row = self.get(parent);
             match row.boundary {
-                Boundary::Shield { spent, .. } => return spent,
+                Boundary::Shield { spent, .. } | Boundary::Finalizer { spent } => return spent,
                 Boundary::Catch | Boundary::CutOn => parent = row.parent,
                 Boundary::Base | Boundary::Scope(_) => return false,
             }

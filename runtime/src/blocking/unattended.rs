@@ -1,8 +1,8 @@
-//! Jobs that their scope does not wait for any more, because whoever spawned them chose so.
+//! Running jobs that no task waits for any more: the tree shows them and a shutdown names them, until they end.
 //!
-//! An abandoned job is a member of nothing: its handle has resolved, its scope may have ended, and what it returns or throws
-//! is dropped on its thread. What is left of it is an entry in this list, until it ends: so the tree shows it and a shutdown
-//! names it.
+//! The task of a job was dropped, and the scope still waits for the job. Or the job was abandoned, because whoever spawned
+//! it chose so: then it is a member of nothing, its scope may have ended, and what it returns or throws is dropped on its
+//! thread.
 
 use std::collections::BTreeMap;
 use std::panic::Location;
@@ -19,22 +19,28 @@ pub(crate) struct Abandon {
     pub(crate) grace: Duration,
 }
 
-/// One of them.
+/// One of them, as it is listed.
 #[derive(Clone, Debug)]
-pub(crate) struct Abandoned {
+pub(crate) struct Unattended {
     pub(crate) name: Option<String>,
     pub(crate) site: Option<&'static Location<'static>>,
     pub(crate) id: Option<Id>,
+    state: &'static str,
 }
 
-impl Abandoned {
+impl Unattended {
     /// The job of `task`.
     pub(crate) fn of(task: Option<TaskInfo>) -> Self {
         Self {
             name: task.as_ref().and_then(|task| task.name().map(str::to_owned)),
             site: task.as_ref().map(TaskInfo::location),
             id: task.as_ref().map(TaskInfo::id),
+            state: "running, nobody waits for it",
         }
+    }
+
+    pub(crate) fn as_abandoned(&self) -> Self {
+        Self { state: "abandoned", ..self.clone() }
     }
 
     /// Its line in the tree.
@@ -44,7 +50,7 @@ impl Abandoned {
             kind: "job",
             name: self.name.clone(),
             site: self.site,
-            state: "abandoned",
+            state: self.state,
             id: self.id,
             age: self.id.map(|id| id.age(now_ms)),
         }
@@ -53,22 +59,22 @@ impl Abandoned {
 
 #[derive(Default)]
 struct Listed {
-    jobs: BTreeMap<u64, Abandoned>,
+    jobs: BTreeMap<u64, Unattended>,
     next: u64,
 }
 
-/// The abandoned jobs of one runtime.
-pub(crate) struct AbandonedJobs {
+/// Those of one runtime.
+pub(crate) struct UnattendedJobs {
     listed: Mutex<Listed>,
 }
 
-impl AbandonedJobs {
+impl UnattendedJobs {
     pub(crate) fn new() -> Self {
         Self { listed: Mutex::new(Listed::default()) }
     }
 
     /// Lists a job, under a number.
-    pub(crate) fn insert(&self, job: Abandoned) -> u64 {
+    pub(crate) fn insert(&self, job: Unattended) -> u64 {
         let mut listed = self.listed.lock();
         let number = listed.next;
         listed.next += 1;
@@ -86,11 +92,4 @@ impl AbandonedJobs {
     pub(crate) fn entries(&self, now_ms: u64) -> Vec<TreeEntry> {
         self.listed.lock().jobs.values().map(|job| job.entry(now_ms)).collect()
     }
-}
-
-/// Says that a job runs on without its scope.
-pub(crate) fn report_abandoned(job: &Abandoned) {
-    let name = job.name.as_deref().map(|name| format!(" {name:?}")).unwrap_or_default();
-    let site = job.site.map(|site| format!(" ({site})")).unwrap_or_default();
-    eprintln!("ramus: a blocking job was abandoned by its cancelled scope and runs on:{name}{site}");
 }
