@@ -3,9 +3,9 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, ItemFn};
+use syn::{Error, Expr, ItemFn};
 
-use crate::options::Options;
+use crate::options::{Options, Simulated};
 
 /// Which attribute it is.
 #[derive(Clone, Copy, PartialEq)]
@@ -30,6 +30,10 @@ pub(crate) fn expand(kind: Kind, options: TokenStream, item: TokenStream) -> Tok
         problems.push(error);
         Options::default()
     });
+    if kind == Kind::Main && options.simulation.is_some() {
+        let message = "#[ramus::main] runs in real time: `start_paused`, `seed` and `seeds` are for #[ramus::test]";
+        problems.push(Error::new(Span::call_site(), message));
+    }
     if problems.is_empty() {
         return build(kind, &options, function);
     }
@@ -76,6 +80,10 @@ fn build(kind: Kind, options: &Options, function: ItemFn) -> TokenStream {
         Kind::Main => quote!(),
         Kind::Test => quote!(#[::core::prelude::v1::test]),
     };
+    if let Some(simulated) = &options.simulation {
+        let run = simulate(krate, simulated, &block);
+        return quote! { #harness #(#attrs)* #vis #sig { #run } };
+    }
     let workers = match (&options.worker_threads, kind) {
         (Some(number), _) => {
             // Spanned to the number, so that a wrong type is shown there.
@@ -105,6 +113,22 @@ fn build(kind: Kind, options: &Options, function: ItemFn) -> TokenStream {
             #run
         }
     }
+}
+
+/// The call that runs the body once for each seed.
+fn simulate(krate: &syn::Path, simulated: &Simulated, block: &syn::Block) -> TokenStream {
+    let seeds = match (&simulated.seed, &simulated.seeds) {
+        // A range may be of any integer type: as an iterator of seeds it is of this one.
+        (Some(range @ Expr::Range(_)), _) => quote_spanned!(range.span()=> #range),
+        (Some(seed), _) => quote_spanned!(seed.span()=> ::core::iter::once::<u64>(#seed)),
+        (None, Some(seeds)) => quote_spanned!(seeds.span()=> 0..#seeds),
+        (None, None) => quote!(::core::iter::once::<u64>(0)),
+    };
+    let workers = simulated.workers.as_ref().map_or_else(|| quote!(1), |workers| quote!(#workers));
+    let statements = &block.stmts;
+    let value = block.stmts.last().map_or_else(|| block.span(), Spanned::span);
+    let body = quote_spanned!(value=> || async move { #(#statements)* });
+    quote!(#krate::testing::run_test(#seeds, #workers, #body))
 }
 
 #[cfg(test)]
@@ -149,6 +173,42 @@ mod tests {
         assert_eq!(of(quote!(crate = "a", crate = "b")), ["`crate` is given twice"]);
         assert_eq!(of(quote!(crate = a)).len(), 1);
         assert_eq!(of(quote!(worker_threads)).len(), 1);
+    }
+
+    #[test]
+    fn a_simulation_has_options_of_its_own() {
+        let of = |kind, options| {
+            errors(
+                kind,
+                options,
+                quote!(
+                    async fn x() {}
+                ),
+            )
+        };
+        for good in [
+            quote!(start_paused),
+            quote!(start_paused = true, seed = 7, workers = 4),
+            quote!(seed = 1..100),
+            quote!(seeds = SEEDS, crate = "a"),
+            quote!(start_paused = false),
+        ] {
+            assert_eq!(of(Kind::Test, good.clone()), [""; 0], "{good}");
+        }
+        for (bad, said) in [
+            (quote!(workers = 4), "add `start_paused`"),
+            (quote!(start_paused, workers = 0), "at least one worker"),
+            (quote!(seeds = 0), "would not run"),
+            (quote!(seed = 1, seeds = 2), "two ways"),
+            (quote!(start_paused, worker_threads = 2), "say `workers`"),
+            (quote!(start_paused = false, seed = 1), "is off here"),
+            (quote!(start_paused = yes), "boolean"),
+            (quote!(start_paused, start_paused), "`start_paused` is given twice"),
+        ] {
+            let found = of(Kind::Test, bad.clone());
+            assert!(found.len() == 1 && found[0].contains(said), "{bad}: {found:?}");
+        }
+        assert!(of(Kind::Main, quote!(start_paused))[0].contains("real time"));
     }
 
     #[test]

@@ -81,7 +81,37 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// The options are those of [`macro@main`].
+/// The options are those of [`macro@main`], and some that make the test run in a simulation instead of a real runtime: one
+/// thread, virtual time, and every choice of the scheduler drawn from a seed. They need the feature `test-util` of `ramus`;
+/// its module `testing` tells more.
+///
+/// * `start_paused`: in virtual time, with the seed 0.
+/// * `seed = N`: with this seed; `seed = A..B` runs the test once with each of them. Any expression of type `u64`.
+/// * `seeds = N`: once with each seed from 0 to N - 1.
+/// * `workers = N`: the number of simulated workers instead of one. Any expression of type `usize`.
+///
+/// The environment variable `RAMUS_SEED` replaces all seeds by one: that of a run that has failed, which is printed.
+///
+/// ```
+/// # // As above.
+/// #[ramus::test(start_paused)]
+/// async fn an_hour_takes_no_time() {
+///     ramus::sleep(std::time::Duration::from_secs(3600)).await;
+/// }
+///
+/// #[ramus::test(seeds = 100, workers = 4)]
+/// async fn holds_in_a_hundred_orders() {
+///     let tasks: Vec<_> = (0..10).map(|number| ramus::spawn(async move { number })).collect();
+///     for (number, task) in tasks.into_iter().enumerate() {
+///         assert_eq!(task.await.unwrap(), number);
+///     }
+/// }
+/// ```
+///
+/// ```compile_fail
+/// #[ramus::test(start_paused, workers = 0)]
+/// async fn nobody_works() {}
+/// ```
 ///
 /// ```compile_fail
 /// #[ramus::test]

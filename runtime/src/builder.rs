@@ -6,7 +6,7 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use ramus_timer::{Clock, Timer};
+use ramus_timer::Timer;
 
 use crate::blocking;
 use crate::driver::Driver;
@@ -207,7 +207,7 @@ impl Builder {
         let tenant = Arc::new(Tenant::new(pool, self.name.clone(), blocking));
         let seat = |(index, driver): (usize, Arc<Driver>)| Seat {
             driver,
-            timer: Timer::with_notify(Clock::monotonic(), move || pool.unpark(index)),
+            timer: Timer::with_notify(pool.clock().clone(), move || pool.unpark(index)),
         };
         let seats: Vec<Seat> = drivers.into_iter().enumerate().map(seat).collect();
         pool.open(Arc::clone(&tenant), seats.clone());

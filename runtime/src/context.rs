@@ -4,10 +4,11 @@
 //! thread that entered a [`Handle`]. In the destructors of thread-locals nothing is left in here: every function then
 //! answers as on a thread that never saw a runtime, and wakes go through the inbox.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::marker::PhantomData;
 use std::task::Waker;
+use std::time::Instant;
 
 use ramus_timer::Timer;
 
@@ -18,8 +19,8 @@ use crate::handle::Handle;
 use crate::leaf::BUDGET;
 use crate::pool::Pool;
 use crate::sync::{Arc, tls};
-use crate::task::Runnable;
 use crate::task::contain::contain;
+use crate::task::{Id, Polled, Ran, Runnable, TaskInfo};
 use crate::worker::Local;
 
 /// What one thread knows.
@@ -40,6 +41,20 @@ struct Thread {
     cancelling: Cell<bool>,
     /// Where the next look for a worker's driver or timer starts, for threads that are no worker.
     turn: Cell<usize>,
+    /// Which task this thread polls, if it is no worker: a simulation.
+    polled: Polled,
+    /// Somebody wants to know which handles are waited for.
+    notes_joins: Cell<bool>,
+    joins: RefCell<Vec<Join>>,
+}
+
+/// A handle was polled and its task had not ended.
+#[allow(dead_code, reason = "read by simulations")]
+pub(crate) struct Join {
+    /// The task that is waited for.
+    pub(crate) joined: Id,
+    /// Whom its end wakes.
+    pub(crate) joiner: Waker,
 }
 
 tls! {
@@ -52,6 +67,9 @@ tls! {
         budget: Cell::new(BUDGET),
         cancelling: Cell::new(false),
         turn: Cell::new(0),
+        polled: Polled::new(),
+        notes_joins: Cell::new(false),
+        joins: RefCell::new(Vec::new()),
     };
 }
 
@@ -108,6 +126,57 @@ pub(crate) fn schedule(pool: &'static Pool, runnable: Runnable) {
 #[inline]
 pub(crate) fn current() -> Result<Handle, EnterError> {
     THREAD.try_with(|thread| thread.entered.get()).ok().flatten().ok_or(EnterError::new(EnterErrorKind::Outside))
+}
+
+/// What time it is in the calling thread's runtime; the system's time outside of one.
+#[inline]
+pub(crate) fn now() -> Instant {
+    match THREAD.try_with(|thread| thread.entered.get()) {
+        Ok(Some(handle)) => handle.pool().clock().now(),
+        _ => Instant::now(),
+    }
+}
+
+/// The task that the calling thread polls, at `now_ms` of the clock that ids are born by.
+pub(crate) fn polled_task(now_ms: u64) -> Option<TaskInfo> {
+    let look = |thread: &Thread| match thread.local.get() {
+        Some(local) => local.polled().info(now_ms),
+        None => thread.polled.info(now_ms),
+    };
+    THREAD.try_with(look).ok().flatten()
+}
+
+/// Polls the task of `runnable` on a thread that is no worker.
+#[allow(dead_code, reason = "only a simulation does; a feature adds its module and changes nothing here")]
+pub(crate) fn poll_task(runnable: Runnable) -> Ran {
+    let mut runnable = Some(runnable);
+    let ran = THREAD.try_with(|thread| runnable.take().map(|runnable| runnable.run(&thread.polled)));
+    match (ran, runnable) {
+        (Ok(Some(ran)), _) => ran,
+        (_, Some(runnable)) => runnable.run(&Polled::new()),
+        _ => unreachable!("the runnable is taken only where what became of it is returned"),
+    }
+}
+
+/// From now on, or no longer, the handles that are waited for on this thread are noted.
+#[allow(dead_code, reason = "as above")]
+pub(crate) fn note_joins(on: bool) {
+    let _ = THREAD.try_with(|thread| thread.notes_joins.set(on));
+}
+
+/// The handles that were waited for since the last call.
+#[allow(dead_code, reason = "as above")]
+pub(crate) fn take_joins() -> Vec<Join> {
+    THREAD.try_with(|thread| thread.joins.take()).unwrap_or_default()
+}
+
+/// A handle was polled and has to wait: for whoever asked to be told of it on this thread.
+pub(crate) fn note_join(joined: Id, joiner: &Waker) {
+    if THREAD.try_with(|thread| thread.notes_joins.get()).unwrap_or(false) {
+        // A waker's clone is somebody's code: not while the list is borrowed.
+        let join = Join { joined, joiner: joiner.clone() };
+        let _ = THREAD.try_with(|thread| thread.joins.borrow_mut().push(join));
+    }
 }
 
 /// True on a worker and inside `block_on`: a place that must not be blocked by another `block_on`.

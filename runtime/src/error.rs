@@ -23,6 +23,7 @@ pub(crate) enum EnterErrorKind {
     Nested,
     NestedScope,
     ShutDown,
+    Simulated,
 }
 
 impl EnterError {
@@ -44,6 +45,15 @@ impl EnterError {
     pub fn is_shut_down(&self) -> bool {
         self.kind == EnterErrorKind::ShutDown
     }
+
+    /// True if the runtime is a simulation, which only its own `block_on` runs.
+    ///
+    /// ```
+    /// assert!(!ramus::Handle::try_current().unwrap_err().is_simulated());
+    /// ```
+    pub fn is_simulated(&self) -> bool {
+        self.kind == EnterErrorKind::Simulated
+    }
 }
 
 impl fmt::Display for EnterError {
@@ -59,6 +69,7 @@ impl fmt::Display for EnterError {
                 "blocking::scope was called on a thread that runs tasks: blocking it would stop the children that it waits for; use ramus::scope there, or call it from spawn_blocking"
             }
             EnterErrorKind::ShutDown => "the ramus runtime was shut down",
+            EnterErrorKind::Simulated => "this runtime is a simulation: only Simulation::block_on runs it",
         })
     }
 }

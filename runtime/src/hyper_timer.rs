@@ -51,7 +51,7 @@ impl rt::Timer for RamusTimer {
     }
 
     fn now(&self) -> Instant {
-        Instant::now()
+        time::now()
     }
 
     fn reset(&self, sleep: &mut Pin<Box<dyn rt::Sleep>>, deadline: Instant) {

@@ -52,7 +52,8 @@
 //! # Features
 //!
 //! `macros` (default): `#[ramus::main]` and `#[ramus::test]`. `tokio-io`, `hyper`, `futures-io`: the traits of those crates
-//! on sockets. `sync`: locks and channels in [`sync`]. A feature adds a module and changes nothing else.
+//! on sockets. `sync`: locks and channels in [`sync`]. `test-util`: `testing`, simulations with a seed and virtual time. A
+//! feature adds a module and changes nothing else.
 
 #![deny(unsafe_code)]
 
@@ -111,6 +112,9 @@ pub mod signal;
 pub mod supervise;
 pub mod task;
 pub mod time;
+
+#[cfg(all(feature = "test-util", not(ramus_loom)))]
+pub mod testing;
 
 #[cfg(feature = "futures-io")]
 mod futures_io;

@@ -10,7 +10,7 @@
 use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
-use ramus_timer::Timer;
+use ramus_timer::{Clock, Timer};
 
 use crate::context;
 use crate::driver::Driver;
@@ -114,6 +114,8 @@ struct Living {
 /// What the workers of one runtime share.
 pub(crate) struct Pool {
     remotes: Box<[CachePadded<Remote>]>,
+    /// What time it is in its runtimes. Moved by hand, it is the clock of a simulation: one thread runs all workers.
+    clock: Clock,
     inbox: Inbox<Runnable>,
     /// Tasks that a cancel has reached, as far as they would have to queue (D49).
     cancelled: Inbox<Runnable>,
@@ -140,11 +142,13 @@ impl Pool {
                 |pool: &&Pool| pool.remotes.len() == workers && pool.remotes.iter().all(|remote| remote.is_home());
             free.iter().position(fits).map(|index| free.swap_remove(index))
         };
-        recycled.unwrap_or_else(|| Box::leak(Box::new(Pool::new(workers))))
+        recycled.unwrap_or_else(|| Box::leak(Box::new(Pool::new(workers, Clock::monotonic()))))
     }
 
-    fn new(workers: usize) -> Self {
+    /// A pool of `workers` workers that live by `clock`.
+    pub(crate) fn new(workers: usize, clock: Clock) -> Self {
         Self {
+            clock,
             remotes: (0..workers).map(|_| CachePadded::new(Remote::new())).collect(),
             inbox: Inbox::new(),
             cancelled: Inbox::new(),
@@ -170,7 +174,7 @@ impl Pool {
 
     /// A generation begins. Returns false if the pool has another number of workers than `seats`.
     pub(crate) fn open(&self, tenant: Arc<Tenant>, seats: Vec<Seat>) {
-        debug_assert_eq!(seats.len(), self.remotes.len());
+        debug_assert_eq!(seats.len(), self.seats());
         for (remote, seat) in self.remotes.iter().zip(seats) {
             remote.counters.reset();
             *remote.seat.lock() = Some(seat);
@@ -191,12 +195,28 @@ impl Pool {
         tenant.as_ref().filter(|tenant| tenant.generation() == generation).cloned()
     }
 
-    /// The tenant's seat at `worker` (counted modulo the workers), if `generation` is the current one.
+    /// The tenant's seat at `worker` (counted modulo the seats), if `generation` is the current one.
     pub(crate) fn seat(&self, generation: u64, worker: usize) -> Option<Seat> {
         // The tenant's lock is held so that the generation cannot change in between.
         let tenant = self.tenant.lock();
         tenant.as_ref().filter(|tenant| tenant.generation() == generation)?;
-        self.remotes[worker % self.remotes.len()].seat()
+        self.remotes[worker % self.seats()].seat()
+    }
+
+    /// What time it is in its runtimes.
+    #[inline]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The one who blocks on it runs it, and nobody else can.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.clock.is_manual()
+    }
+
+    /// How many workers have a driver and a timer: all, but the first one alone where one thread runs them.
+    fn seats(&self) -> usize {
+        if self.is_simulated() { 1 } else { self.remotes.len() }
     }
 
     pub(crate) fn workers(&self) -> usize {

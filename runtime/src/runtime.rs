@@ -310,10 +310,10 @@ impl Drop for Runtime {
 #[derive(Clone, Debug, Default)]
 #[must_use = "stragglers still run"]
 pub struct ShutdownReport {
-    stragglers: Vec<Straggler>,
-    killed: Vec<Straggler>,
-    unnamed: u64,
-    timed_out: bool,
+    pub(crate) stragglers: Vec<Straggler>,
+    pub(crate) killed: Vec<Straggler>,
+    pub(crate) unnamed: u64,
+    pub(crate) timed_out: bool,
 }
 
 impl ShutdownReport {
@@ -368,6 +368,9 @@ impl fmt::Display for ShutdownReport {
 pub(crate) fn block_on<F: Future>(handle: Handle, future: F) -> Result<F::Output, EnterError> {
     if context::is_busy() {
         return Err(EnterError::new(EnterErrorKind::Nested));
+    }
+    if handle.pool().is_simulated() {
+        return Err(EnterError::new(EnterErrorKind::Simulated));
     }
     let shut_down = EnterError::new(EnterErrorKind::ShutDown);
     let tenant = handle.tenant()?;

@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use ramus_scope::{Host, Member};
-use ramus_timer::{Alarm, Timer};
+use ramus_timer::{Alarm, Timer, later};
 
 use crate::context;
 use crate::handle::Handle;
@@ -85,10 +85,7 @@ impl Host for Handle {
     }
 
     fn wake_after(&self, after: Duration, waker: Waker) -> Option<Alarm> {
-        let now = Instant::now();
-        // A century is as good as for ever where the clock cannot count further.
-        let at = now.checked_add(after).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400));
-        self.wake_at(at, waker)
+        self.wake_at(later(self.pool().clock().now(), after), waker)
     }
 
     fn wake_at(&self, at: Instant, waker: Waker) -> Option<Alarm> {

@@ -8,6 +8,7 @@ use ramus_scope::Root;
 
 use crate::background::Backgrounds;
 use crate::blocking;
+use crate::context;
 use crate::handle::Handle;
 use crate::pool::{Phase, Pool};
 use crate::scope::ScopeHandle;
@@ -43,7 +44,7 @@ pub(crate) fn serials(many: u64) -> u64 {
 
 /// A task id for a spawn from a thread that is no worker.
 pub(crate) fn outside_id() -> Id {
-    Id::new(milliseconds(epoch(), Instant::now()), serials(1))
+    Id::new(milliseconds(epoch(), context::now()), serials(1))
 }
 
 /// One runtime, from its start to its end.
@@ -78,6 +79,11 @@ impl Tenant {
             blocking,
             drained: Waker::from(StdArc::new(Drained(pool))),
         }
+    }
+
+    /// The time that the ages of its tasks are counted to.
+    pub(crate) fn now_ms(&self) -> u64 {
+        milliseconds(epoch(), self.root().host().pool().clock().now())
     }
 
     pub(crate) fn generation(&self) -> u64 {

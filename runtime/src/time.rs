@@ -36,6 +36,28 @@ mod interval;
 
 pub use interval::{Interval, interval, interval_at};
 
+/// What time it is in the calling thread's runtime: [`Instant::now`], unless that runtime is simulated and lives in
+/// virtual time. Outside of a runtime it is the system's time.
+///
+/// Code that computes deadlines and asks for them here can be tested in virtual time.
+///
+/// ```
+/// use ramus::time::{Duration, now, sleep};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// ramus::Runtime::new()?.block_on(async {
+///     let start = now();
+///     sleep(Duration::from_millis(1)).await;
+///     assert!(now() - start >= Duration::from_millis(1));
+/// });
+/// # Ok(())
+/// # }
+/// ```
+#[inline]
+pub fn now() -> Instant {
+    context::now()
+}
+
 /// A future that completes once `duration` has passed from now; one that is longer than the clock can express waits for
 /// centuries.
 ///
@@ -57,7 +79,7 @@ pub use interval::{Interval, interval, interval_at};
 /// # }
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    let deadline = later(Instant::now(), duration);
+    let deadline = later(context::now(), duration);
     Sleep(Phase::Unbound { deadline, ahead: !duration.is_zero() })
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ramus_scope::{TreeKind, TreeRow};
 
@@ -76,7 +76,7 @@ pub struct TreeSnapshot {
 
 impl TreeSnapshot {
     pub(crate) fn of(tenant: &Tenant) -> Self {
-        let now_ms = tenant::milliseconds(tenant::epoch(), Instant::now());
+        let now_ms = tenant.now_ms();
         let mut entries: Vec<TreeEntry> = tenant.root().tree().into_iter().map(|row| entry(row, now_ms)).collect();
         entries.extend(tenant.blocking().unattended(now_ms));
         Self { entries }
@@ -128,7 +128,7 @@ impl Suspects {
 
     /// Those that have not ended, and what the tree shows now.
     pub(crate) fn stragglers(self, tenant: &Tenant) -> Vec<Straggler> {
-        let now_ms = tenant::milliseconds(tenant::epoch(), Instant::now());
+        let now_ms = tenant.now_ms();
         let mut left = entries_left(tenant);
         for row in self.0 {
             let suspect = entry(row, now_ms);
@@ -154,7 +154,7 @@ pub(crate) fn left(tenant: &Tenant) -> Vec<Straggler> {
 
 /// The jobs that run on although their scopes have ended: nobody waits for them.
 pub(crate) fn unattended(tenant: &Tenant) -> Vec<Straggler> {
-    let now_ms = tenant::milliseconds(tenant::epoch(), Instant::now());
+    let now_ms = tenant.now_ms();
     tenant.blocking().unattended(now_ms).into_iter().map(Straggler).collect()
 }
 
@@ -200,8 +200,7 @@ impl fmt::Display for Straggler {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn current() -> Option<TaskInfo> {
-    let now_ms = tenant::milliseconds(tenant::epoch(), Instant::now());
-    context::with_local(|local| local.and_then(|local| local.polled().info(now_ms)))
+    context::polled_task(tenant::milliseconds(tenant::epoch(), context::now()))
 }
 
 /// The tasks of the calling thread's runtime that have suspended at least once and not ended, and jobs' tasks; in the

@@ -37,6 +37,13 @@ const ABSENT: &[(&str, &str, &str)] = &[
     ("runtime/src/task", "crate::time", "a task knows no timer"),
     ("runtime/src/task", "crate::scope", "a task knows no scope"),
     ("runtime/src/task", "crate::tree", "a task knows no scope"),
+    ("runtime/src/time", "Instant::now", "a runtime may live in virtual time: context::now"),
+    ("runtime/src/scope", "Instant::now", "a runtime may live in virtual time: context::now"),
+    ("runtime/src/spawn", "Instant::now", "a runtime may live in virtual time: context::now"),
+    ("runtime/src/tree", "Instant::now", "a runtime may live in virtual time: context::now"),
+    ("runtime/src/io", "Instant::now", "a runtime may live in virtual time: context::now"),
+    ("runtime/src/supervise", "Instant::now", "a runtime may live in virtual time: context::now"),
+    ("runtime/src/hyper", "Instant::now", "a runtime may live in virtual time: context::now"),
     ("runtime/src/sleep", "crate::task", "sleep knows no task"),
     ("runtime/src/sleep", "super::task", "sleep knows no task"),
     ("runtime/src/sleep", "ramus_scope", "sleep knows no scope"),
@@ -215,6 +222,7 @@ fn knowing_too_much_is_noticed() {
         ("timer/src/wheel.rs", "use std::{mem, task::Waker};"),
         ("runtime/src/task/cell.rs", "use crate::{pool, driver::Driver};"),
         ("runtime/src/sleep.rs", "use super::task::Task;"),
+        ("runtime/src/time.rs", "let now = Instant::now();"),
         ("runtime/src/driver.rs", "fn f(f: impl Future) {}"),
     ] {
         assert_eq!(check_absent(path, &Source::new(code)).len(), 1, "{path}: {code}");

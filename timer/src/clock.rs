@@ -46,6 +46,17 @@ impl Clock {
         (Clock(Source::Manual(hand.clone())), hand)
     }
 
+    /// True if it is moved by hand.
+    ///
+    /// ```
+    /// use ramus_timer::Clock;
+    ///
+    /// assert!(Clock::manual().0.is_manual() && !Clock::monotonic().is_manual());
+    /// ```
+    pub fn is_manual(&self) -> bool {
+        matches!(self.0, Source::Manual(_))
+    }
+
     /// The present, as this clock sees it.
     ///
     /// ```

@@ -64,13 +64,16 @@ pub fn block_on_in<F: Future>(scope: &ScopeHandle, future: F) -> Result<F::Outpu
 /// # Errors
 ///
 /// On a worker and inside a `block_on`, since blocking the thread would stop the tasks that are to wake it; and if the
-/// runtime of `scope` is gone. The inner result is that of [`block_on_in`].
+/// runtime of `scope` is gone, or a simulation. The inner result is that of [`block_on_in`].
 #[track_caller]
 pub fn try_block_on_in<F: Future>(scope: &ScopeHandle, future: F) -> Result<Result<F::Output, JoinError>, EnterError> {
     if context::is_busy() || ramus_scope::is_polling() {
         return Err(EnterError::new(EnterErrorKind::Nested));
     }
     let handle = *scope.host();
+    if handle.pool().is_simulated() {
+        return Err(EnterError::new(EnterErrorKind::Simulated));
+    }
     drop(handle.tenant()?);
     match scope.member(future) {
         Ok(member) => Ok(runtime::drive(handle, member)),

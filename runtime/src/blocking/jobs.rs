@@ -64,10 +64,11 @@ pub struct Jobs<J> {
 }
 
 impl<J> Jobs<J> {
-    /// An empty queue for at most `limit` threads, at least one.
+    /// An empty queue for at most `limit` threads. Without any, no push asks for one, and whoever made the queue takes the
+    /// jobs himself: `queued <= coming or live == limit` holds at 0 as well.
     pub fn new(limit: usize) -> Self {
         let state = State { queue: BTreeMap::new(), next: 0, live: 0, coming: 0, closed: false };
-        Self { state: Mutex::new(state), queued: Condvar::new(), limit: limit.max(1) }
+        Self { state: Mutex::new(state), queued: Condvar::new(), limit }
     }
 
     /// Queues a job.

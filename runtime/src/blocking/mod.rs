@@ -58,7 +58,7 @@ use self::jobs::Place;
 pub use self::lend::{Scope, ScopedJoinHandle, scope, try_scope};
 use self::slot::{Leave, Outcome, Slot, Unwanted};
 pub(crate) use self::threads::{Pool, Settings};
-use self::threads::{Threads, Work};
+pub(crate) use self::threads::{Threads, Work};
 use self::unattended::{Abandon, Unattended, UnattendedJobs};
 use crate::handle::Handle;
 use crate::scope::ScopeHandle;

@@ -82,7 +82,7 @@ impl Drop for Pool {
 
 /// What the pool, its threads and the tasks that wait for jobs share.
 pub(crate) struct Threads {
-    jobs: Jobs<Box<dyn Work>>,
+    pub(crate) jobs: Jobs<Box<dyn Work>>,
     keep_alive: Duration,
     stack_size: Option<usize>,
     unattended: Arc<UnattendedJobs>,

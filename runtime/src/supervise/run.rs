@@ -22,7 +22,7 @@ use super::{Cause, Child, Restart, Supervisor, SupervisorError};
 use crate::scope::{BoxError, ReasonKind, Scope, ScopeBuilder, ScopeError};
 use crate::spawn::{self, First};
 use crate::task::JoinHandle;
-use crate::time::{Sleep, sleep_until};
+use crate::time::{Sleep, now, sleep_until};
 
 type Task = JoinHandle<Result<(), BoxError>>;
 
@@ -58,11 +58,6 @@ pub(super) struct Supervision {
     is_stopping: bool,
     /// The first failure that no restart has answered.
     unanswered: Option<SupervisorError>,
-}
-
-/// What time it is for pauses, periods and deadlines.
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// A run of `child` as a future: in a scope of its own, so that it has ended with all that it spawned.

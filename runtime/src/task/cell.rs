@@ -29,6 +29,7 @@
 mod grip;
 mod runnable;
 mod slot;
+pub(crate) mod tap;
 mod ticket;
 mod waker;
 

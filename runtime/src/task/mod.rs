@@ -4,6 +4,7 @@
 //! state   the two words of a task and all of their transitions, as values; the tables and the proof
 //! cell    one block per task: header, name, future; its runnable and its waker. Home of this crate's `unsafe`
 //!   waker   the waker of a task: one static table for all tasks
+//!   tap     a waker around another one that tells of its clones, for tests
 //!   slot    a place for one runnable, filled by its owner and emptied by anybody
 //!   ticket  the handle's side of a cell: who owns the output and the joiner's waker
 //! slab    where cells come from: recycled memory, the one seam to an allocator (`plain` is its alternative)

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use ramus_timer::later;
 
 use super::{Duration, Instant, MissedTickBehavior, current_timer};
-use crate::leaf;
+use crate::{context, leaf};
 
 /// Ticks every `period`, the first time at once.
 ///
@@ -28,7 +28,7 @@ use crate::leaf;
 /// ```
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
-    interval_at(Instant::now(), period)
+    interval_at(context::now(), period)
 }
 
 /// Ticks every `period`, the first time at `start`.
@@ -145,7 +145,7 @@ impl Interval {
     /// ```
     pub fn reset(&mut self) {
         match &mut self.ticker {
-            Ticker::Unbound(start) => *start = later(Instant::now(), self.period),
+            Ticker::Unbound(start) => *start = later(context::now(), self.period),
             Ticker::Bound(ticker) => ticker.reset(),
         }
     }

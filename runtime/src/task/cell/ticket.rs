@@ -13,6 +13,7 @@ use super::super::info::Id;
 use super::super::state::{Detach, Joining};
 use super::grip::cancel;
 use super::{Grip, Header, Relaxed, let_go_probably_last, waker};
+use crate::context;
 
 /// The right to the output of one task. One word; at most one exists for a task.
 pub(crate) struct Ticket<T> {
@@ -84,12 +85,17 @@ impl<T> Ticket<T> {
             // `COMPLETE` was seen just now.
             return Poll::Ready(self.take());
         }
+        context::note_join(self.id(), waker);
         Poll::Pending
     }
 
     /// Ready once the task has finished; as [`poll`](Ticket::poll), but the output stays.
     pub(crate) fn poll_finished(&mut self, waker: &Waker) -> Poll<()> {
-        if self.is_finished() || self.register(waker) == Joining::Complete { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_finished() || self.register(waker) == Joining::Complete {
+            return Poll::Ready(());
+        }
+        context::note_join(self.id(), waker);
+        Poll::Pending
     }
 
     /// Takes the waker of the last poll out of the slot.
