@@ -19,6 +19,9 @@ use crate::sync::{AtomicI64, AtomicU32, Ordering};
 
 const OPEN: i64 = 1 << 40;
 
+/// The owner counts in the word, as everybody else.
+const DISOWNED: u32 = u32::MAX;
+
 /// What a subtraction found.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +71,13 @@ impl Count {
         Count { word, owned: AtomicU32::new(0) }
     }
 
-    /// One more member, spawned by the owner while the scope is open. Owner only. `false`: the plain count is full.
+    /// One more member, spawned by the owner while the scope is open. Owner only. `false`: the plain count is full, or
+    /// the owner has none any more.
     pub(crate) fn admit_owned(&self) -> bool {
         // Ordering: [count:O1] Relaxed: only the owner touches it; threads that poll the owner one after the other are
         // ordered by their executor.
         let owned = self.owned.load(Ordering::Relaxed);
-        if owned == u32::MAX {
+        if owned >= DISOWNED - 1 {
             return false;
         }
         // Ordering: [count:O2] Relaxed, as O1.
@@ -95,16 +99,36 @@ impl Count {
         Left::of(self.word.fetch_sub(n, Ordering::AcqRel) - n)
     }
 
-    /// The body has ended: the owner's spawns are added, `OPEN` is taken away. Owner only, once.
-    pub(crate) fn close(&self) -> Left {
+    /// The owner's spawns, which from now on are counted elsewhere. It sends a late owner (a waker that spawns while the
+    /// scope's future drains) to the word.
+    fn take_owned(&self) -> i64 {
         // Ordering: [count:O3] Relaxed, as O1.
-        let owned = i64::from(self.owned.load(Ordering::Relaxed));
-        // Ordering: [count:O5] Relaxed, as O1. A full plain count sends a late owner (a waker that spawns while the scope's
-        // future drains) to the word.
-        self.owned.store(u32::MAX, Ordering::Relaxed);
-        let change = OPEN - owned;
+        let owned = self.owned.load(Ordering::Relaxed);
+        // Ordering: [count:O5] Relaxed, as O1.
+        self.owned.store(DISOWNED, Ordering::Relaxed);
+        if owned == DISOWNED { 0 } else { i64::from(owned) }
+    }
+
+    /// The body has ended: the owner's spawns are added, `OPEN` is taken away. Owner only, once; or, after
+    /// [`disown`](Count::disown), whoever closes it without its owner.
+    pub(crate) fn close(&self) -> Left {
+        let change = OPEN - self.take_owned();
         // Ordering: [count:C2] AcqRel, as C1.
         Left::of(self.word.fetch_sub(change, Ordering::AcqRel) - change)
+    }
+
+    /// The body is given up while the scope is open: its spawns go to the word. For whoever holds the lock under which the
+    /// owner would come back.
+    pub(crate) fn disown(&self) {
+        let owned = self.take_owned();
+        // Ordering: [count:A2] Relaxed, as A1.
+        self.word.fetch_add(owned, Ordering::Relaxed);
+    }
+
+    /// Is the body's own part still counted? Its answer can only change where the body is polled or given up.
+    pub(crate) fn is_open(&self) -> bool {
+        // Ordering: [count:L2] Relaxed: whoever asks has come after the last poll of the body by the node's lock.
+        self.word.load(Ordering::Relaxed) > OPEN / 2
     }
 
     /// How many members are alive, as an estimate.
@@ -112,7 +136,8 @@ impl Count {
         // Ordering: [count:L1] Relaxed: an estimate for people.
         let word = self.word.load(Ordering::Relaxed);
         // Ordering: [count:O4] Relaxed: an estimate for people.
-        let owned = i64::from(self.owned.load(Ordering::Relaxed));
+        let owned = self.owned.load(Ordering::Relaxed);
+        let owned = if owned == DISOWNED { 0 } else { i64::from(owned) };
         let live = if word > OPEN / 2 { word - OPEN + owned } else { word };
         u64::try_from(live).unwrap_or(0)
     }
@@ -145,6 +170,20 @@ mod tests {
         }
         assert_eq!(count.complete(3), Left::Some);
         assert_eq!(count.close(), Left::Drained);
+    }
+
+    #[test]
+    fn d29_a_body_that_is_given_up_leaves_its_count_in_the_word() {
+        let count = Count::new();
+        assert!(count.admit_owned() && count.admit_owned());
+        assert!(count.is_open());
+        count.disown();
+        assert!(!count.admit_owned(), "a late owner goes to the word");
+        assert_eq!(count.live(), 2);
+        assert_eq!(count.complete(1), Left::Some);
+        assert_eq!(count.close(), Left::Some);
+        assert!(!count.is_open());
+        assert_eq!(count.complete(1), Left::Drained);
     }
 
     #[test]

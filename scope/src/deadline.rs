@@ -40,6 +40,10 @@ impl Deadline {
     pub(crate) fn at(&self) -> Option<Instant> {
         self.at
     }
+
+    pub(crate) fn take_alarm(&mut self) -> Option<AnyAlarm> {
+        self.alarm.take()
+    }
 }
 
 /// Why a deadline was not moved.

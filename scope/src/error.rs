@@ -198,6 +198,9 @@ enum Cause {
         payload: Mutex<Option<Box<dyn Any + Send>>>,
     },
     Failed,
+    SelfJoin {
+        task: String,
+    },
 }
 
 impl JoinError {
@@ -226,6 +229,32 @@ impl JoinError {
 
     pub(crate) fn failed() -> JoinError {
         JoinError(Cause::Failed)
+    }
+
+    /// `task` was to be awaited by itself, or from inside a scope that it has open
+    /// ([`TaskCancel::is_around`](crate::TaskCancel::is_around)). For hosts.
+    ///
+    /// ```
+    /// let error = ramus_scope::JoinError::self_join(7);
+    /// assert!(error.is_self_join());
+    /// assert!(error.to_string().starts_with("task 7 would wait for itself"));
+    /// ```
+    pub fn self_join(task: impl fmt::Display) -> JoinError {
+        JoinError(Cause::SelfJoin { task: task.to_string() })
+    }
+
+    /// The task has not ended: it would have waited for itself, because its handle was awaited by the task or from inside a
+    /// scope that it waits for.
+    ///
+    /// ```
+    /// # fn look(error: ramus_scope::JoinError) {
+    /// if error.is_self_join() {
+    ///     eprintln!("a bug: {error}");
+    /// }
+    /// # }
+    /// ```
+    pub fn is_self_join(&self) -> bool {
+        matches!(self.0, Cause::SelfJoin { .. })
     }
 
     /// The task was cancelled: by its scope, or alone by its handle.
@@ -263,7 +292,7 @@ impl JoinError {
     pub fn reason(&self) -> Option<&Reason> {
         match &self.0 {
             Cause::Cancelled { reason, .. } => Some(reason),
-            Cause::Panic { .. } | Cause::Failed => None,
+            Cause::Panic { .. } | Cause::Failed | Cause::SelfJoin { .. } => None,
         }
     }
 
@@ -314,6 +343,11 @@ impl fmt::Display for JoinError {
             }
             Cause::Panic { message, .. } => write!(f, "the task panicked: {message}"),
             Cause::Failed => f.write_str("the task failed; its error went to its scope"),
+            Cause::SelfJoin { task } => write!(
+                f,
+                "task {task} would wait for itself: its JoinHandle was awaited by the task itself or from inside a scope that \
+                 it waits for"
+            ),
         }
     }
 }

@@ -19,6 +19,7 @@ use std::sync::Weak;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use crate::adoption::drain;
 use crate::error::Refused;
 use crate::frame::{Kind, RowCell};
 use crate::handle::ScopeHandle;
@@ -30,7 +31,7 @@ use crate::reason::{Reason, ReasonKind};
 use crate::report::{Report, ReportKind};
 use crate::sync::{Arc, Mutex, local};
 use crate::table::{RowId, RowRef, Table};
-use crate::tree::{Node, Opening, Policy, drain};
+use crate::tree::{Node, Opening, Policy};
 use crate::walk;
 
 /// The budget of a finalizer where nothing else is said.

@@ -11,6 +11,7 @@ use std::task::Waker;
 use crate::member::Listing;
 use crate::raw::{self, Seat};
 use crate::reason::{Reason, ReasonKind};
+use crate::stray;
 use crate::sync::Arc;
 use crate::table::{BASE, Boundary, RowRef, Table};
 use crate::task_cancel::TaskCancel;
@@ -275,7 +276,7 @@ impl<'a> Frame<'a> {
             if let Some(parent) = raw::parent(self).filter(|parent| parent.is_killed()) {
                 crate::walk::kill(node, parent.reason().inherited());
             }
-            if node.parent.as_ref().is_some_and(|parent| parent.state.load().is_stopping()) {
+            if node.parent().is_some_and(|parent| parent.state.load().is_stopping()) {
                 crate::walk::stop(node);
             }
         }
@@ -304,7 +305,7 @@ impl<'a> Frame<'a> {
             Kind::Task { .. } => Boundary::Base,
             Kind::Body { node, .. } => Boundary::Scope(Arc::clone(node)),
             Kind::Shield { budget, site, .. } => {
-                Boundary::Shield { budget: *budget, alarm: None, armed: false, spent: false, site }
+                Boundary::Shield { budget: *budget, running: None, armed: false, spent: false, site }
             }
             Kind::Catch { .. } => Boundary::Catch,
             Kind::CutOn { .. } => Boundary::CutOn,
@@ -360,10 +361,10 @@ impl<'a> Frame<'a> {
     }
 
     /// The boundary of this frame is being polled: refreshes its row, and moves it if the future has moved to another
-    /// place (D29).
-    pub(crate) fn polled(&self) {
+    /// place (D29). `false`: that place is inside the scope of this frame, which cannot go on there.
+    pub(crate) fn polled(&self) -> bool {
         let (row, waker) = match &self.kind {
-            Kind::Task { .. } => return,
+            Kind::Task { .. } => return true,
             Kind::Body { row, waker, .. }
             | Kind::Shield { row, waker, .. }
             | Kind::Catch { row, waker }
@@ -380,18 +381,28 @@ impl<'a> Frame<'a> {
                 };
                 let same_parent = known.table.polled(known.id, above.unwrap_or(BASE), waker);
                 !(above.is_some() && same_parent)
+                    || matches!(&self.kind, Kind::Body { node, .. } if node.state.load().is_stray())
             }
         };
-        if stale {
-            let old = row.borrow_mut().take();
-            let was_spent = old.as_ref().is_some_and(|old| old.table.is_spent(old.id));
-            drop(old);
-            self.place();
-            // A shield is never raised again.
-            if let (true, Some(row)) = (was_spent, &*row.borrow()) {
-                let _ = row.table.spend(row.id);
-            }
+        !stale || self.moved(row)
+    }
+
+    /// Gives the boundary of this frame a row in its new place; the old one goes. As [`polled`](Frame::polled).
+    fn moved(&self, row: &RowCell) -> bool {
+        let node = match &self.kind {
+            Kind::Body { node, .. } => Some(*node),
+            _ => None,
+        };
+        let old = row.borrow_mut().take();
+        if raw::parent(self).is_none_or(|parent| !parent.is_rooted()) && node.is_none() {
+            return true;
         }
+        self.place();
+        let is_sound = node.is_none_or(|node| stray::moved(node, raw::parent(self)));
+        if let Some(old) = old {
+            stray::row_moved(old, row.borrow().as_ref(), node);
+        }
+        is_sound
     }
 }
 

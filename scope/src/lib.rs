@@ -27,8 +27,11 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod admit;
+mod adoption;
+mod ancestry;
 mod arm;
 mod blocking;
+mod budget;
 mod catch;
 pub mod completions;
 mod contest;
@@ -60,6 +63,7 @@ mod shield;
 mod start;
 mod state;
 mod stop;
+mod stray;
 mod sync;
 mod table;
 mod task_cancel;

@@ -49,10 +49,23 @@ impl Node {
         }
     }
 
-    /// The next finalizer of a drained scope; if there is none, ends it and takes its result.
+    /// Nobody polls it and it is cancelled: it needs the alarm of its deadline no more. Returns where its row is.
+    pub(crate) fn let_alarm_go(&self) -> Option<(Arc<Table>, RowId)> {
+        let mut links = self.links.lock();
+        let alarm = links.deadline.take_alarm();
+        let home = links.home.clone();
+        drop(links);
+        drop(alarm);
+        home
+    }
+
+    /// The next finalizer of a drained scope; if there is none, or a task of the adopter runs them, ends it and takes its
+    /// result.
     pub(crate) fn end(&self) -> Exit {
         let mut links = self.links.lock();
-        if let Some(finalizer) = links.finalizers.as_mut().and_then(|finalizers| finalizers.pop()) {
+        let has_owner = !links.ownerless;
+        let finalizers = links.finalizers.as_mut().filter(|_| has_owner);
+        if let Some(finalizer) = finalizers.and_then(|finalizers| finalizers.pop()) {
             return Exit::Finalize(finalizer);
         }
         links.sealed = true;

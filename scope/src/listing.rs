@@ -1,5 +1,6 @@
 //! A snapshot of the tree below a scope, as lines with a depth.
 
+use std::collections::HashSet;
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::Waker;
@@ -54,7 +55,8 @@ pub struct TreeRow {
     pub name: Option<String>,
     /// Where a scope was opened.
     pub site: Option<&'static Location<'static>>,
-    /// One word: `open`, `stopping`, `cancelled`, `draining`, `protecting`, `spent`, ….
+    /// One word: `open`, `stopping`, `cancelled`, `protecting`, `spent`, …. A scope that nobody polls since the code around it
+    /// has ended says so: `leaked: …`. It keeps what is around it open until it is cancelled.
     pub state: &'static str,
     /// Why a scope was cancelled.
     pub reason: Option<Reason>,
@@ -111,6 +113,8 @@ impl Node {
         let state = self.state.load();
         let state = match (state.is_cancelled(), state.is_stopping()) {
             (true, _) => "cancelled",
+            // Nothing but a cancel, or a poll in another place, ends it.
+            _ if state.is_stray() => "leaked: not polled since its frame ended",
             (false, true) => "stopping",
             (false, false) => "open",
         };
@@ -176,9 +180,12 @@ impl<H: Host> ScopeHandle<H> {
     /// A snapshot of the tree from this scope down. It is no instant of all of it: each node is looked at by itself.
     pub fn tree(&self) -> Vec<TreeRow> {
         let mut rows = Vec::new();
+        // A scope that moves meanwhile may be met twice, also inside itself.
+        let mut seen = HashSet::new();
         let mut stack = vec![(0, Step::Node(Arc::clone(self.node())))];
         while let Some((depth, step)) = stack.pop() {
             let below = match step {
+                Step::Node(node) if !seen.insert(Arc::as_ptr(&node)) => Vec::new(),
                 Step::Node(node) => {
                     rows.push(node.row(depth));
                     node.below(depth + 1)

@@ -23,9 +23,10 @@ use crate::inside::{self, Inside, Payload};
 use crate::raw::{self, Seat};
 use crate::reason::{Reason, ReasonKind};
 use crate::sync::Arc;
+use crate::table::BASE_ROW;
 use crate::task_cancel::TaskCancel;
 use crate::tree::{Node, Policy};
-use crate::{completions, walk};
+use crate::{completions, stray, walk};
 
 /// Where a member stands in its scope's list, and with which waker. 16 bytes, with two flags of the member's own in the
 /// room that is left.
@@ -113,7 +114,9 @@ pin_project! {
             if let Err(payload) = inside::drop_caught(this.future.as_mut()) {
                 let _ = seat.panicked(payload);
             }
-            seat.unlist(listing.get());
+            if let Some(table) = seat.unlist(listing.get()) {
+                stray::frame_ended(&table, BASE_ROW);
+            }
         }
     }
 }
@@ -297,8 +300,10 @@ impl<F: Future> Member<F> {
         match ended {
             None => Poll::Pending,
             Some(result) => {
-                seat.unlist(listing.replace(Listing::NONE));
-                drop(cancel.take_table());
+                if let Some(table) = cancel.take_table() {
+                    stray::frame_ended(&table, BASE_ROW);
+                }
+                drop(seat.unlist(listing.replace(Listing::NONE)));
                 Poll::Ready(result)
             }
         }
@@ -436,6 +441,6 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.seat.unlist(self.listing);
+        drop(self.seat.unlist(self.listing));
     }
 }

@@ -13,11 +13,12 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
 
+use crate::adoption;
 use crate::completions;
 use crate::count::Left;
 use crate::frame::{Frame, Kind};
 use crate::sync::{Arc, AtomicPtr, Ordering, local};
-use crate::tree::{self, Node};
+use crate::tree::Node;
 
 local! {
     static CURRENT: Cell<*const ()> = Cell::new(std::ptr::null())
@@ -139,7 +140,7 @@ impl Credits {
         // From here on the node may be freed by whoever drains it, unless that is this call.
         if count.complete(self.n) == Left::Drained {
             // SAFETY: this call drained the count, and the pointer is that of an `Arc` (`pointer`).
-            tree::drain(unsafe { take_count_ref(self.node) });
+            adoption::drain(unsafe { take_count_ref(self.node) });
         }
     }
 }

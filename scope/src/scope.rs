@@ -39,7 +39,7 @@ use crate::sync::Arc;
 use crate::tree::{Node, Opening, Policy, drop_quietly};
 use crate::typed::Scope;
 use crate::value::Values;
-use crate::{walk, watch};
+use crate::{stray, walk, watch};
 
 /// How a scope is opened, when the defaults of [`scope`] do not do.
 ///
@@ -188,7 +188,8 @@ enum Phase {
 
 impl Phase {
     /// Closes `node`, whose body is gone.
-    fn after_body(node: &Arc<Node>) -> Phase {
+    fn after_body(node: &Arc<Node>, row: &RowCell) -> Phase {
+        lose_strays(row);
         if node.close_own() { Phase::Drained } else { Phase::Draining }
     }
 }
@@ -217,25 +218,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let Some(node) = this.node.take() else { return };
-            let phase = mem::replace(this.phase, Phase::Done);
-            let in_body = matches!(phase, Phase::Body);
-            walk::cancel_for(&node, ReasonKind::Dropped, node.site);
-            let kind = Kind::Body { node: &node, row: this.row, waker: Waker::noop() };
-            if let Err(payload) = raw::enter(kind, |_| inside::drop_caught(this.body)) {
-                node.keep_panic(payload);
-            }
-            node.end_early();
-            match phase {
-                Phase::Body | Phase::Draining => {}
-                Phase::Finalizing(running) => finalizer::hand_over(&node, Some(running)),
-                Phase::New | Phase::Drained | Phase::Cut(_) | Phase::Done => finalizer::hand_over(&node, None),
-            }
-            node.be_adopted();
-            if in_body {
-                node.close();
-            }
-            let row = this.row.take();
-            drop(row);
+            leave(&node, this.row, this.body, this.phase, Reason::from(ReasonKind::Dropped).at(node.site, Some(&node)));
         }
     }
 }
@@ -309,20 +292,23 @@ where
             }
             Err(payload) => {
                 node.body_panicked(payload);
-                *this.phase = Phase::after_body(&node);
+                *this.phase = Phase::after_body(&node, this.row);
             }
         }
         *this.node = Some(node);
     }
 
     /// Ready when the body is gone and the scope is closed.
-    fn poll_body(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
+    fn poll_body(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.as_mut().project();
         let waker = cx.waker();
         let Some(node) = &*this.node else { unreachable!("made by `start`") };
         let gone = raw::enter(Kind::Body { node, row: this.row, waker }, |frame| {
-            frame.polled();
-            let inside = if *this.polled && frame.is_cut() && !frame.is_held() {
+            if !frame.polled() {
+                return Gone::Inside;
+            }
+            let given_up = node.state.load().is_given_up();
+            let inside = if given_up || (*this.polled && frame.is_cut() && !frame.is_held()) {
                 Inside::Drop
             } else {
                 *this.polled = true;
@@ -336,7 +322,7 @@ where
                 other => other,
             };
             if matches!(inside, Inside::Pending) {
-                return false;
+                return Gone::No;
             }
             let dropped = inside::drop_caught(this.body.as_mut());
             match inside {
@@ -354,30 +340,48 @@ where
             if let Err(payload) = dropped {
                 node.body_panicked(payload);
             }
-            true
+            if given_up { Gone::GivenUp } else { Gone::Yes }
         });
-        if gone {
-            *this.phase = Phase::after_body(node);
-            Poll::Ready(())
-        } else {
-            suspend(node, this.unarmed, cx);
-            Poll::Pending
-        }
+        *this.phase = match gone {
+            Gone::No => {
+                watch::suspend(node, this.unarmed, cx);
+                return Poll::Pending;
+            }
+            Gone::Yes => Phase::after_body(node, this.row),
+            // Closed already. What it held is dropped, so nothing below its row is left.
+            Gone::GivenUp => Phase::Draining,
+            Gone::Inside => return self.leave_inside(),
+        };
+        Poll::Ready(())
+    }
+
+    /// Polled inside itself, it would wait for itself for ever: it ends as if it was dropped there.
+    fn leave_inside(self: Pin<&mut Self>) -> Poll<()> {
+        let this = self.project();
+        let Some(node) = this.node.take() else { unreachable!("made by `start`") };
+        let reason = Reason::from("it was polled inside itself, by one of its own tasks").at(this.site, Some(&node));
+        leave(&node, this.row, this.body, this.phase, reason);
+        *this.phase = Phase::Cut(node.reason());
+        Poll::Ready(())
     }
 
     /// Ready when the last member has ended.
-    fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
+    fn poll_drain(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.as_mut().project();
         let waker = cx.waker();
         let Some(node) = &*this.node else { unreachable!("made by `start`") };
         if node.is_drained() {
             return Poll::Ready(());
         }
-        raw::enter(Kind::Body { node, row: this.row, waker }, |frame| {
-            frame.polled();
+        let is_sound = raw::enter(Kind::Body { node, row: this.row, waker }, |frame| {
+            let is_sound = frame.polled();
             frame.place();
+            is_sound
         });
-        suspend(node, this.unarmed, cx);
+        if !is_sound {
+            return self.leave_inside();
+        }
+        watch::suspend(node, this.unarmed, cx);
         if node.poll_drained(waker) { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -389,7 +393,7 @@ where
         };
         let polled = running.poll(node, this.row, cx.waker());
         if polled.is_pending() {
-            suspend(node, this.unarmed, cx);
+            watch::suspend(node, this.unarmed, cx);
         }
         polled
     }
@@ -438,30 +442,45 @@ where
     }
 }
 
-/// What a scope that suspends sees to: the alarm of its deadline, and its signals.
-fn suspend(node: &Arc<Node>, unarmed: &mut bool, cx: &mut Context<'_>) {
-    if mem::take(unarmed) {
-        node.arm_deadline();
-    }
-    poll_watchers(node, cx);
+/// What a poll of the body came to.
+enum Gone {
+    No,
+    Yes,
+    /// It was dropped, and the scope was closed before.
+    GivenUp,
+    /// It is polled by one of its own tasks.
+    Inside,
 }
 
-fn poll_watchers(node: &Arc<Node>, cx: &mut Context<'_>) {
-    if !node.state.load().is_watched() {
-        return;
+/// The frame of a body has ended: what has left it is adopted by its scope.
+fn lose_strays(row: &RowCell) {
+    let at = row.borrow().as_ref().map(|row| (Arc::clone(&row.table), row.id));
+    if let Some((table, id)) = at {
+        stray::frame_ended(&table, id);
     }
-    let mut watchers = mem::take(&mut node.links.lock().watchers);
-    match catch_unwind(AssertUnwindSafe(|| watch::poll(&mut watchers, cx))) {
-        Ok(graces) => {
-            node.links.lock().watchers.append(&mut watchers);
-            for grace in graces {
-                node.stop(grace, None, node.site);
-            }
-        }
-        // A signal belongs to the body, and so does its panic. The other signals have nothing to stop any more.
-        Err(payload) => {
-            node.body_panicked(payload);
-            drop_quietly(watchers);
-        }
+}
+
+/// A scope's future is dropped half-way: what is left is cancelled, and the scope around waits for it (D28).
+fn leave<Fut>(node: &Arc<Node>, row: &RowCell, body: Pin<&mut Option<Fut>>, phase: &mut Phase, reason: Reason) {
+    let phase = mem::replace(phase, Phase::Done);
+    let in_body = matches!(phase, Phase::Body);
+    let given_up = node.leave_frame();
+    walk::cancel(node, reason);
+    let kind = Kind::Body { node, row, waker: Waker::noop() };
+    if let Err(payload) = raw::enter(kind, |_| inside::drop_caught(body)) {
+        node.keep_panic(payload);
     }
+    lose_strays(row);
+    node.end_early();
+    match phase {
+        Phase::Body | Phase::Draining => {}
+        Phase::Finalizing(running) => finalizer::hand_over(node, Some(running)),
+        Phase::New | Phase::Drained | Phase::Cut(_) | Phase::Done => finalizer::hand_over(node, None),
+    }
+    node.be_left();
+    if in_body && !given_up {
+        node.close();
+    }
+    let row = row.take();
+    drop(row);
 }

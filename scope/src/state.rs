@@ -4,11 +4,14 @@
 //! |---|---|---|---|
 //! | `STOP` | a soft stop of the scope or of one above it, through shields | never | finish soon |
 //! | `CANCEL` | a cancel of the scope, or of one above it that reached it | never | nothing goes on |
-//! | `SHIELDED` | opening under a shield | the end of the shield's budget | cancels from above stop here |
+//! | `SHIELDED` | opening under a shield, moving under one | the end of the shield's budget or frame, moving out | cancels from above stop here |
 //! | `CUT` | a member or the body that was dropped because of `CANCEL` | never | the result is not whole |
 //! | `KILL` | a kill of the scope, or of one above it, through shields | never | no shield and no budget holds any more |
 //! | `WATCHED` | `stop_on` | never | the scope's future has signals to poll |
 //! | `LIMITED` | opening with a task limit | never | spawns stand in line |
+//! | `STRAY` | the end of its frame | its next poll, its drop | nobody polls it where it was (`stray`) |
+//! | `GIVEN_UP` | a cancel that meets `STRAY` | never | it was closed without its future |
+//! | `MOVED` | its first poll inside another scope | never | its parent stands under the lock |
 //!
 //! A request only moves forward (none, stop, cancel, kill), so every transition is one `fetch_or`: two requests that race are
 //! ordered by it, and the one that finds the bit clear is the first. `CANCEL` is set under the node's lock, in the same
@@ -24,6 +27,9 @@ const CUT: u32 = 8;
 const WATCHED: u32 = 16;
 const KILL: u32 = 32;
 const LIMITED: u32 = 1 << 31;
+const STRAY: u32 = 1 << 16;
+const GIVEN_UP: u32 = 1 << 17;
+const MOVED: u32 = 1 << 18;
 
 /// Was a request new?
 #[must_use]
@@ -64,6 +70,18 @@ impl Snapshot {
 
     pub(crate) fn was_cut(self) -> bool {
         self.0 & CUT != 0
+    }
+
+    pub(crate) fn is_stray(self) -> bool {
+        self.0 & STRAY != 0
+    }
+
+    pub(crate) fn is_given_up(self) -> bool {
+        self.0 & GIVEN_UP != 0
+    }
+
+    pub(crate) fn is_moved(self) -> bool {
+        self.0 & MOVED != 0
     }
 }
 
@@ -115,8 +133,39 @@ impl State {
 
     /// The shield above has used up its budget.
     pub(crate) fn lift_shield(&self) {
+        self.clear(SHIELDED);
+    }
+
+    /// It is polled in another place, under a shield or not.
+    pub(crate) fn set_shielded(&self, shielded: bool) {
+        match (shielded, self.load().is_shielded()) {
+            (true, false) => {
+                let _ = self.set(SHIELDED);
+            }
+            (false, true) => self.clear(SHIELDED),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    pub(crate) fn mark_stray(&self) {
+        let _ = self.set(STRAY);
+    }
+
+    pub(crate) fn clear_stray(&self) {
+        self.clear(STRAY);
+    }
+
+    pub(crate) fn mark_given_up(&self) {
+        let _ = self.set(GIVEN_UP);
+    }
+
+    pub(crate) fn mark_moved(&self) {
+        let _ = self.set(MOVED);
+    }
+
+    fn clear(&self, bit: u32) {
         // Ordering: [state:T2] AcqRel, as T1: the walk that follows builds on it.
-        self.0.fetch_and(!SHIELDED, Ordering::AcqRel);
+        self.0.fetch_and(!bit, Ordering::AcqRel);
     }
 }
 

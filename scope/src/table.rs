@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use self::rows::Rows;
 pub(crate) use self::rows::{BASE, BASE_ROW, Boundary, RowId};
-use crate::host::AnyAlarm;
+use crate::budget::{Expiry, Running};
 use crate::sync::{Arc, Mutex};
 use crate::tree::Node;
 
@@ -35,7 +35,7 @@ pub(crate) struct Found {
     pub(crate) scopes: Vec<Arc<Node>>,
     pub(crate) wakers: Vec<Waker>,
     /// Shields whose budget starts now.
-    pub(crate) shields: Vec<(RowId, Duration)>,
+    pub(crate) shields: Vec<(Arc<Expiry>, Duration)>,
     /// Shields that the walk did not go into.
     pub(crate) below: Vec<RowId>,
     /// Rows were marked as asked: the walk owes [`Table::asked`] after it has woken them.
@@ -110,9 +110,43 @@ impl Table {
         if rows.is(id) { rows.get_mut(id.key).waker.take() } else { None }
     }
 
-    pub(crate) fn remove(&self, id: RowId) {
-        let row = self.rows.lock().remove(id.key);
-        drop(row);
+    /// Takes a row away, if it is there. `true`: it was that of a spent shield.
+    pub(crate) fn remove(&self, id: RowId) -> bool {
+        let mut rows = self.rows.lock();
+        if !rows.is(id) {
+            return false;
+        }
+        let row = rows.remove(id.key);
+        drop(rows);
+        matches!(row.boundary, Boundary::Shield { spent: true, .. })
+    }
+
+    /// The scopes below row `id`, not those inside them, with their rows.
+    pub(crate) fn scopes_below(&self, id: RowId) -> Vec<(Arc<Node>, RowId)> {
+        let rows = self.rows.lock();
+        let mut found = Vec::new();
+        if !rows.is(id) {
+            return found;
+        }
+        let mut at = rows.walk_next(id.key, id.key, true);
+        while let Some(key) = at {
+            let row = rows.get(key);
+            let mut descend = true;
+            if let Boundary::Scope(node) = &row.boundary {
+                found.push((Arc::clone(node), RowId { key, serial: row.serial }));
+                descend = false;
+            }
+            at = rows.walk_next(id.key, key, descend);
+        }
+        found
+    }
+
+    /// Whoever polled the boundary has gone: it holds nothing back until it is polled again.
+    pub(crate) fn let_go(&self, id: RowId) {
+        let mut rows = self.rows.lock();
+        if rows.is(id) && rows.get(id.key).own {
+            rows.set_own(id.key, false);
+        }
     }
 
     /// Does a boundary inside the frame of row `key` hold back its drop?
@@ -169,7 +203,7 @@ impl Table {
     }
 
     /// Finds what a request at row `key` reaches inside the task, and marks it as asked.
-    pub(crate) fn reach(&self, id: RowId, reach: Reach, found: &mut Found) {
+    pub(crate) fn reach(self: &Arc<Self>, id: RowId, reach: Reach, found: &mut Found) {
         let mut rows = self.rows.lock();
         // A row that has gone since it was found has left what was below it to a row that is above, or it was empty.
         if !rows.is(id) {
@@ -195,11 +229,11 @@ impl Table {
                         found.scopes.push(Arc::clone(node));
                         descend = false;
                     }
-                    Boundary::Shield { budget, armed, spent: false, .. } if reach == Reach::ToShields => {
+                    Boundary::Shield { budget, running, armed, spent: false, .. } if reach == Reach::ToShields => {
                         descend = false;
                         found.below.push(id);
                         if !std::mem::replace(armed, true) {
-                            found.shields.extend(budget.map(|budget| (id, budget)));
+                            found.shields.extend(budget.map(|budget| (self.start(running, id), budget)));
                         }
                     }
                     Boundary::Finalizer { spent: false } if reach == Reach::ToShields => {
@@ -223,16 +257,32 @@ impl Table {
         }
     }
 
-    /// Keeps the alarm of an armed shield; gives it back if the shield is gone.
-    pub(crate) fn keep_alarm(&self, id: RowId, alarm: AnyAlarm) -> Option<AnyAlarm> {
+    /// The budget of the shield in row `id` begins to run.
+    fn start(self: &Arc<Self>, running: &mut Option<Running>, id: RowId) -> Arc<Expiry> {
+        running.get_or_insert_with(|| Running::new(self, id)).expiry()
+    }
+
+    /// The shield in row `id` has moved to another row: the budget that runs, for [`go_on`](Table::go_on).
+    pub(crate) fn take_running(&self, id: RowId) -> Option<Running> {
+        match &mut self.rows.lock().get_mut(id.key).boundary {
+            Boundary::Shield { running, .. } => running.take(),
+            _ => None,
+        }
+    }
+
+    /// The shield in row `id` goes on with the budget that it had in another row.
+    pub(crate) fn go_on(self: &Arc<Self>, id: RowId, older: Running) {
+        older.moved(self, id);
         let mut rows = self.rows.lock();
-        if !rows.is(id) {
-            return Some(alarm);
-        }
-        match &mut rows.get_mut(id.key).boundary {
-            Boundary::Shield { alarm: kept, spent: false, .. } => kept.replace(alarm),
-            _ => Some(alarm),
-        }
+        let newer = match &mut rows.get_mut(id.key).boundary {
+            Boundary::Shield { running, armed, .. } => {
+                *armed = true;
+                running.replace(older)
+            }
+            _ => Some(older),
+        };
+        drop(rows);
+        drop(newer);
     }
 
     /// The budget of a shield or a finalizer is used up, and with it that of the shields inside it (D8): the smallest budget counts.
@@ -307,11 +357,12 @@ impl Table {
     }
 
     /// A cancel from outside reaches the shield: its budget, unless it has none or runs already.
-    pub(crate) fn arm(&self, id: RowId) -> Option<Duration> {
+    pub(crate) fn arm(self: &Arc<Self>, id: RowId) -> Option<(Arc<Expiry>, Duration)> {
         match &mut self.rows.lock().get_mut(id.key).boundary {
-            Boundary::Shield { budget, armed, spent: false, .. } => {
+            Boundary::Shield { budget, running, armed, spent: false, .. } => {
                 let first = !std::mem::replace(armed, true);
-                budget.filter(|_| first)
+                let budget = budget.filter(|_| first)?;
+                Some((self.start(running, id), budget))
             }
             _ => None,
         }
@@ -357,6 +408,13 @@ pub(crate) struct RowRef {
 impl RowRef {
     pub(crate) fn key(&self) -> u32 {
         self.id.key
+    }
+}
+
+impl RowRef {
+    /// Takes the row away. `true`: it was that of a spent shield.
+    pub(crate) fn retire(self) -> bool {
+        self.table.remove(self.id)
     }
 }
 

@@ -3,13 +3,15 @@
 //! ```text
 //!   node ── members ── (task's table) ── rows ── node      scopes opened by a member
 //!        ── home    ── (table, row)   ── rows ── node      scopes opened by the scope's own body
-//!        ── adopted ── node                                 scopes whose future was dropped half-way (D28)
+//!        ── adopted ── node                                 scopes whose future was dropped half-way (D28), or whose
+//!                                                            frame ended without it (D29, `stray`)
 //! ```
 //!
 //! Invariants:
 //!
 //! 1. A node points to its parent with a counted reference; downwards it is found through members, home and adoption. So
-//!    a subtree keeps its ancestors, and dropping a leaf may free a whole chain: `Drop` walks it, it does not recurse.
+//!    a subtree keeps its ancestors, and dropping a leaf may free a whole chain: `Drop` walks it, it does not recurse. A
+//!    scope whose future moved into another scope has that one as its parent from then on; it keeps the first one as well.
 //! 2. `CANCEL` is set under `links`, in the critical section that takes the members. A member that lists itself later
 //!    sees the bit under the same lock.
 //! 3. Lock order: one node's links, or one table, never two of them at once.
@@ -26,21 +28,21 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use crate::adoption::{Adopter, drain};
 use crate::count::Count;
 use crate::deadline::Deadline;
-use crate::finalizer::{self, Finalizers};
+use crate::finalizer::Finalizers;
 use crate::host::AnyHost;
 use crate::limit::Limit;
 use crate::member::Listing;
 use crate::on_cancel::Callbacks;
 use crate::raw;
-use crate::reason::{Reason, ReasonKind};
+use crate::reason::Reason;
 use crate::state::State;
 use crate::stop::Stops;
 use crate::sync::{Arc, Mutex};
 use crate::table::{RowId, Table};
 use crate::value::Values;
-use crate::walk;
 use crate::watch::Watcher;
 
 /// What a failing child does to its siblings.
@@ -61,13 +63,6 @@ pub(crate) struct Listed {
     pub(crate) is_job: bool,
 }
 
-/// Where a drained scope that was dropped half-way is counted.
-pub(crate) struct Adopter {
-    pub(crate) node: Arc<Node>,
-    /// Its entry there, until its finalizers run.
-    pub(crate) key: Option<usize>,
-}
-
 #[derive(Default)]
 pub(crate) struct Links {
     pub(crate) members: Slab<Listed>,
@@ -82,6 +77,10 @@ pub(crate) struct Links {
     pub(crate) joiner: Option<Waker>,
     pub(crate) drained: bool,
     pub(crate) adopter: Option<Adopter>,
+    /// The scope's future is being dropped: its frame cannot lose it any more.
+    pub(crate) is_leaving: bool,
+    /// The scope around the future's new place, once it has moved.
+    pub(crate) moved_to: Option<Arc<Node>>,
     pub(crate) reason: Option<Reason>,
     /// Reasons of later cancels, a few of them.
     pub(crate) later: Vec<Reason>,
@@ -190,13 +189,29 @@ impl Node {
 
     /// The first answer on the way from here to the root.
     pub(crate) fn up<T>(&self, mut ask: impl FnMut(&Node) -> Option<T>) -> Option<T> {
+        let mut moved_to;
         let mut node = self;
         loop {
             if let Some(answer) = ask(node) {
                 return Some(answer);
             }
-            node = node.parent.as_deref()?;
+            if node.state.load().is_moved() {
+                moved_to = node.parent()?;
+                node = &moved_to;
+            } else {
+                node = node.parent.as_deref()?;
+            }
         }
+    }
+
+    /// The scope around: where its future was opened, or where it has moved to.
+    pub(crate) fn parent(&self) -> Option<Arc<Node>> {
+        if self.state.load().is_moved() {
+            if let Some(moved_to) = &self.links.lock().moved_to {
+                return Some(Arc::clone(moved_to));
+            }
+        }
+        self.parent.clone()
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {
@@ -241,7 +256,7 @@ impl Node {
         earliest
     }
 
-    /// The timer half of the host, kept by the root.
+    /// The timer half of the host, kept by the root. A scope keeps the host that it was opened on, wherever its future goes.
     pub(crate) fn host(&self) -> Option<&dyn AnyHost> {
         let mut node = self;
         loop {
@@ -316,16 +331,17 @@ impl Node {
         drop(older);
     }
 
-    /// Takes a member off the list.
-    pub(crate) fn unlist(&self, listing: Listing) {
+    /// Takes a member off the list; gives its table, if the entry had one.
+    pub(crate) fn unlist(&self, listing: Listing) -> Option<Arc<Table>> {
         if !listing.is_listed() {
-            return;
+            return None;
         }
         let mut links = self.links.lock();
         let cancelled = self.state.load().is_cancelled();
-        let entry = listing.key(cancelled).map(|key| links.members.remove(key));
+        let entry = listing.key(cancelled).map(|key| links.members.remove(key))?;
         drop(links);
-        drop(entry);
+        drop(entry.waker);
+        entry.table
     }
 
     /// An error of the body or a child.
@@ -356,96 +372,29 @@ impl Node {
         drop(links);
         drop_quietly(surplus);
     }
-
-    /// Its future is gone: finds the nearest enclosing scope that still admits, and lets it wait for this one (D28).
-    pub(crate) fn be_adopted(self: &Arc<Node>) {
-        let mut above = self.parent.clone();
-        while let Some(node) = above {
-            if self.be_adopted_by(&node) {
-                return;
-            }
-            above = node.parent.clone();
-        }
-        self.be_ownerless(None);
-    }
-
-    /// Lets `node` wait for this one. `false`: it admits nobody any more.
-    pub(crate) fn be_adopted_by(self: &Arc<Node>, node: &Arc<Node>) -> bool {
-        if !node.count.admit(1) {
-            return false;
-        }
-        let key = node.links.lock().adopted.insert(Arc::clone(self));
-        self.be_ownerless(Some(Adopter { node: Arc::clone(node), key: Some(key) }));
-        true
-    }
-
-    /// No future of its own sees to its end from now on.
-    fn be_ownerless(self: &Arc<Node>, adopter: Option<Adopter>) {
-        let mut links = self.links.lock();
-        links.adopter = adopter;
-        links.ownerless = true;
-        let is_late = links.drained;
-        drop(links);
-        if is_late {
-            drain(Arc::clone(self));
-        }
-    }
 }
 
-impl Adopter {
-    /// The adopted scope has drained. Nobody is left to resume its panic: it becomes the adopter's, as a child's would.
-    /// `Some`: the adopter has drained with it. `site` is where it was opened.
-    fn tell(self, panic: Option<Box<dyn Any + Send>>, site: &'static Location<'static>) -> Option<Arc<Node>> {
-        if let Some(payload) = panic {
-            match self.node.policy {
-                Policy::FailFast => {
-                    self.node.keep_panic(payload);
-                    walk::cancel_for(&self.node, ReasonKind::SiblingFailed, site);
-                }
-                // There is no handle that it could stay with; the panic hook has reported it.
-                Policy::Isolate => drop_quietly(payload),
-            }
+impl Node {
+    /// The counted references to what is above: one, and for a moved scope a second one.
+    fn take_parent(&mut self, moved_to: &mut Vec<Arc<Node>>) -> Option<Arc<Node>> {
+        if self.state.load().is_moved() {
+            moved_to.extend(self.links.lock().moved_to.take());
         }
-        if let Some(key) = self.key {
-            let entry = self.node.links.lock().adopted.try_remove(key);
-            drop(entry);
-        }
-        raw::complete(&self.node, 1)
-    }
-}
-
-/// Tells who waits for a drained scope, after the finalizers that nobody else runs. An adopted scope's drain may drain its
-/// adopter: a loop, not a recursion.
-pub(crate) fn drain(mut node: Arc<Node>) {
-    loop {
-        let mut links = node.links.lock();
-        if links.ownerless && links.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty()) {
-            drop(links);
-            return finalizer::start(node);
-        }
-        links.drained = true;
-        links.sealed |= links.ownerless;
-        let finalizers = if links.sealed { links.finalizers.take() } else { None };
-        let joiner = links.joiner.take();
-        let adopter = links.adopter.take();
-        let panic = if adopter.is_some() { links.panic.take() } else { None };
-        drop(links);
-        drop(finalizers);
-        walk::wake(joiner);
-        let Some(drained) = adopter.and_then(|adopter| adopter.tell(panic, node.site)) else { return };
-        node = drained;
+        self.parent.take()
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let mut next = self.parent.take();
+        let mut moved_to = Vec::new();
+        let mut next = self.take_parent(&mut moved_to).or_else(|| moved_to.pop());
         if let Some(values) = self.values.take() {
             // Destructors of a user; the chain above is held until they are done.
             drop_quietly(values);
         }
         while let Some(parent) = next {
-            next = Arc::into_inner(parent).and_then(|mut parent| parent.parent.take());
+            next = Arc::into_inner(parent).and_then(|mut parent| parent.take_parent(&mut moved_to));
+            next = next.or_else(|| moved_to.pop());
         }
     }
 }

@@ -12,14 +12,15 @@
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::Weak;
-use std::task::{Wake, Waker};
+use std::task::Waker;
 
 use slab::Slab;
 
+use crate::budget::Expiry;
 use crate::on_cancel::Firing;
 use crate::reason::{Reason, ReasonKind};
 use crate::state::Request;
+use crate::stray;
 use crate::sync::Arc;
 use crate::table::{BASE_ROW, Found, Reach, RowId, Table};
 use crate::tree::{Links, Listed, Node, drop_quietly};
@@ -31,23 +32,24 @@ struct Walk {
     wakers: Vec<Waker>,
     /// Callbacks of scopes that are cancelled now.
     firings: Vec<Firing>,
-    shields: Vec<(Arc<Table>, RowId, std::time::Duration)>,
+    shields: Vec<(Arc<Table>, Arc<Expiry>, std::time::Duration)>,
     /// Tables with rows that are marked as asked and not woken yet, once for each time.
     asking: Vec<Arc<Table>>,
     /// Shields that stopped the cancel: what is in them is asked to finish soon.
     below: Vec<(Arc<Table>, RowId)>,
+    /// Scopes that nobody polls, which are closed without their futures.
+    given_up: Vec<Arc<Node>>,
 }
 
 impl Walk {
     /// What is done outside all locks, with the host of `of`: callbacks and budgets start, and what was reached is woken.
-    fn finish(mut self, of: &Node) {
+    /// Returns those that are given up, for [`stray::close`].
+    fn finish(mut self, of: &Node) -> Vec<Arc<Node>> {
         fire(mem::take(&mut self.firings));
-        for (table, id, budget) in mem::take(&mut self.shields) {
-            let waker = Waker::from(Arc::new(Spend { table: Arc::downgrade(&table), id }));
-            match table.scope.host() {
-                Some(host) => contain(|| drop(table.keep_alarm(id, host.wake_after(budget, waker)))),
-                // Without a host there is no clock: a shield without a bound.
-                None => drop(waker),
+        for (table, expiry, budget) in mem::take(&mut self.shields) {
+            // Without a host there is no clock: a shield without a bound.
+            if let Some(host) = table.scope.host() {
+                contain(|| drop(expiry.keep(host.wake_after(budget, expiry.waker()))));
             }
         }
         // The way to the host is as long as the tree is deep: not for nobody.
@@ -62,6 +64,7 @@ impl Walk {
         for table in self.asking {
             wake(table.asked());
         }
+        self.given_up
     }
 
     fn inside(&mut self, links: &Links) {
@@ -75,7 +78,8 @@ impl Walk {
             table.reach(id, reach, &mut found);
             self.nodes.append(&mut found.scopes);
             self.wakers.append(&mut found.wakers);
-            self.shields.extend(found.shields.into_iter().map(|(id, budget)| (Arc::clone(&table), id, budget)));
+            let shields = found.shields.into_iter();
+            self.shields.extend(shields.map(|(expiry, budget)| (Arc::clone(&table), expiry, budget)));
             self.below.extend(found.below.into_iter().map(|id| (Arc::clone(&table), id)));
             if found.asking {
                 self.asking.push(table);
@@ -146,6 +150,9 @@ impl Walk {
     fn first_cancel(&mut self, node: &Arc<Node>, links: &mut Links) -> Slab<Listed> {
         self.wakers.extend(mem::take(&mut links.waiters).into_values());
         self.firings.extend(Firing::take(node, links));
+        if node.give_up(links) {
+            self.given_up.push(Arc::clone(node));
+        }
         self.inside(links);
         mem::take(&mut links.members)
     }
@@ -175,13 +182,19 @@ impl Walk {
 
 /// Cancels `node` and all below it that is not shielded. `true` if this was its first cancel and it had not ended.
 pub(crate) fn cancel(node: &Arc<Node>, reason: Reason) -> bool {
+    let (first, given_up) = mark(node, reason);
+    stray::close(given_up);
+    first
+}
+
+/// As [`cancel`], but the scopes that are given up are for the caller to close.
+pub(crate) fn mark(node: &Arc<Node>, reason: Reason) -> (bool, Vec<Arc<Node>>) {
     let mut walk = Walk::default();
     let first = walk.cancel_one(node, reason.clone());
     if first {
         walk.cancel(&reason.inherited());
     }
-    walk.finish(node);
-    first
+    (first, walk.finish(node))
 }
 
 /// Cancels `node` for something that happened in it, and that was set up at `site`.
@@ -200,7 +213,7 @@ pub(crate) fn kill(node: &Arc<Node>, reason: Reason) -> bool {
         // Below, too, the first reason is why.
         walk.kill(&reason.inherited());
     }
-    walk.finish(node);
+    stray::close(walk.finish(node));
     first
 }
 
@@ -209,7 +222,7 @@ pub(crate) fn kill_unlisted(table: &Arc<Table>, reason: impl FnOnce() -> Reason)
     if table.resists_kill(BASE_ROW) {
         let mut walk = Walk { rows: vec![(Arc::clone(table), BASE_ROW)], ..Walk::default() };
         walk.kill(&reason().inherited());
-        walk.finish(&table.scope);
+        stray::close(walk.finish(&table.scope));
     }
 }
 
@@ -217,15 +230,16 @@ pub(crate) fn kill_unlisted(table: &Arc<Table>, reason: impl FnOnce() -> Reason)
 pub(crate) fn cancel_inside(table: &Arc<Table>, id: RowId, inherited: &Reason) {
     let mut walk = Walk { rows: vec![(Arc::clone(table), id)], ..Walk::default() };
     walk.cancel(inherited);
-    walk.finish(&table.scope);
+    stray::close(walk.finish(&table.scope));
 }
 
 /// Starts the budget of a shield whose row was made in a frame that was cut already.
 pub(crate) fn arm_shield(row: &crate::table::RowRef) {
-    let Some(budget) = row.table.arm(row.id) else { return };
+    let Some((expiry, budget)) = row.table.arm(row.id) else { return };
     let mut walk = Walk::default();
-    walk.shields.push((Arc::clone(&row.table), row.id, budget));
-    walk.finish(&row.table.scope);
+    walk.shields.push((Arc::clone(&row.table), expiry, budget));
+    let none = walk.finish(&row.table.scope);
+    debug_assert!(none.is_empty(), "nothing was cancelled");
 }
 
 /// Asks `node` and all below it to finish soon, through shields. `true` if it was not asked before.
@@ -235,7 +249,8 @@ pub(crate) fn stop(node: &Arc<Node>) -> bool {
     }
     let mut walk = Walk { nodes: vec![Arc::clone(node)], ..Walk::default() };
     walk.stop();
-    walk.finish(node);
+    let none = walk.finish(node);
+    debug_assert!(none.is_empty(), "nothing was cancelled");
     true
 }
 
@@ -264,20 +279,6 @@ pub(crate) fn fire(firing: impl IntoIterator<Item = Firing>) {
 pub(crate) fn wake(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
         contain(|| waker.wake());
-    }
-}
-
-/// The alarm of a shield's budget.
-struct Spend {
-    table: Weak<Table>,
-    id: RowId,
-}
-
-impl Wake for Spend {
-    fn wake(self: Arc<Self>) {
-        let Some(table) = self.table.upgrade() else { return };
-        let Some((site, scope)) = table.origin(self.id) else { return };
-        spend(&table, self.id, || Reason::from(ReasonKind::ShieldBudget).at(site, Some(&scope)));
     }
 }
 

@@ -84,7 +84,7 @@ fn d21_d23_a_destructor_that_panics_in_a_finalizer_counts_as_the_finalizers_pani
 }
 
 #[test]
-fn d21_d08_an_overrun_is_cut_and_reported_and_does_not_change_the_result() {
+fn d21_d08_spot9_an_overrun_is_cut_and_reported_and_does_not_change_the_result() {
     listen();
     let sim = Sim::new();
     let log = Log::default();
@@ -220,7 +220,7 @@ fn d08_a_value_produced_in_the_last_poll_ends_an_overrun_finalizer_like_any() {
 }
 
 #[test]
-fn d08_a_spent_shield_around_takes_nothing_from_a_finalizer() {
+fn d08_spot9_a_spent_shield_around_takes_nothing_from_a_finalizer() {
     let sim = Sim::new();
     let log = Log::default();
     let seen = log.clone();

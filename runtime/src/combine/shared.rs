@@ -131,6 +131,8 @@ impl<T> Future for SharedJoinHandle<T> {
         let charge = ready!(leaf::poll_enter(cx));
         let result = match &self.result {
             Some(result) => result.clone(),
+            // Not kept: the handle is good elsewhere.
+            None if self.canceller.waits_for_caller() => Err(Arc::new(JoinError::self_join(self.id()))),
             None => {
                 let result = ready!(Pin::new(&mut self.shared).poll(cx));
                 self.result = Some(result.clone());

@@ -35,6 +35,11 @@ impl CancelHandle {
         CancelHandle { grip }
     }
 
+    /// A wait for the task here would be one for itself (D39).
+    pub(crate) fn waits_for_caller(&self) -> bool {
+        self.grip.waits_for_caller()
+    }
+
     /// Cancels the task alone, as [`JoinHandle::cancel`](super::JoinHandle::cancel).
     ///
     /// ```

@@ -36,9 +36,42 @@ use crate::{context, leaf};
 ///
 /// # Panics
 ///
-/// Polled again after it has resolved, or after [`try_result`](Self::try_result) has taken the result. And polled by
-/// its own task, which would wait for itself for ever; that is recognised when the handle is awaited with the task's
-/// own waker, so not inside of a combinator that brings wakers of its own.
+/// Polled again after it has resolved, or after [`try_result`](Self::try_result) has taken the result.
+///
+/// # Joining oneself
+///
+/// A handle that is awaited by its own task, or from inside a scope that this task has open, would wait for ever: the task
+/// cannot end before the code that waits for it. Its first poll says so with an error
+/// ([`JoinError::is_self_join`]). The result is not taken by it: the handle can be awaited somewhere else.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runtime = ramus::Runtime::new()?;
+/// let (send, receive) = std::sync::mpsc::channel::<ramus::JoinHandle<bool>>();
+/// let answer = runtime.block_on(async {
+///     let (done, is_done) = std::sync::mpsc::channel();
+///     let handle = ramus::spawn(async move {
+///         let own = loop {
+///             match receive.try_recv() {
+///                 Ok(own) => break own,
+///                 Err(_) => ramus::yield_now().await,
+///             }
+///         };
+///         let _ = done.send(own.await.unwrap_err().is_self_join());
+///         true
+///     });
+///     send.send(handle).unwrap();
+///     loop {
+///         match is_done.try_recv() {
+///             Ok(answer) => break answer,
+///             Err(_) => ramus::yield_now().await,
+///         }
+///     }
+/// });
+/// assert!(answer);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Cancel safety
 ///
@@ -192,8 +225,8 @@ impl<T> JoinHandle<T> {
 
     /// The result, for a caller that has asked whether it is cut: [`leaf::poll_enter`].
     pub(crate) fn poll_entered(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<T, JoinError>> {
-        if self.ticket.is_own(cx.waker()) {
-            joins_itself(self.id());
+        if self.ticket.waits_for_caller() {
+            return Poll::Ready(Err(JoinError::self_join(self.id())));
         }
         self.poll_result(cx)
     }
@@ -206,8 +239,12 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Whether the task has ended, as [`poll_entered`](Self::poll_entered); takes nothing.
+    /// Whether the handle has an answer, as [`poll_entered`](Self::poll_entered); takes nothing.
     pub(crate) fn poll_finished(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        // One that waits for the caller answers as soon as it is awaited.
+        if self.ticket.waits_for_caller() {
+            return Poll::Ready(());
+        }
         self.ticket.poll_finished(cx.waker())
     }
 
@@ -247,12 +284,6 @@ impl<T> Future for JoinHandle<T> {
         charge.made_progress();
         Poll::Ready(result)
     }
-}
-
-#[cold]
-#[track_caller]
-fn joins_itself(id: Id) -> ! {
-    panic!("task {id} awaits its own JoinHandle: it would wait for itself for ever")
 }
 
 #[cold]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::host::AnyAlarm;
+use crate::budget::Running;
 use crate::sync::Arc;
 use crate::tree::Node;
 
@@ -27,7 +27,7 @@ pub(crate) enum Boundary {
     Scope(Arc<Node>),
     Shield {
         budget: Option<Duration>,
-        alarm: Option<AnyAlarm>,
+        running: Option<Running>,
         armed: bool,
         spent: bool,
         site: &'static Location<'static>,

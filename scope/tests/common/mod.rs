@@ -2,6 +2,8 @@
 //! is ready.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod strays;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;

@@ -46,6 +46,11 @@ impl Grip {
         self.header().cancel.is_cancelled()
     }
 
+    /// Not finished, and waiting for the code that is being polled on this thread (D39).
+    pub(crate) fn waits_for_caller(&self) -> bool {
+        !self.is_finished() && self.header().cancel.is_around()
+    }
+
     pub(crate) fn id(&self) -> Id {
         // Ordering: [task:T6] Relaxed: the id in the stamp never changes.
         Id::from_stamp(self.header().stamp.load(Relaxed))

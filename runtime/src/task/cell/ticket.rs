@@ -12,7 +12,7 @@ use super::super::contain::contain;
 use super::super::info::Id;
 use super::super::state::{Detach, Joining};
 use super::grip::cancel;
-use super::{Grip, Header, Relaxed, let_go_probably_last, waker};
+use super::{Grip, Header, Relaxed, let_go_probably_last};
 use crate::context;
 
 /// The right to the output of one task. One word; at most one exists for a task.
@@ -40,9 +40,10 @@ impl<T> Ticket<T> {
         unsafe { self.cell.as_ref() }
     }
 
-    /// True if `waker` is the one of the ticket's own task.
-    pub(crate) fn is_own(&self, waker: &Waker) -> bool {
-        waker::cell_of(waker) == Some(self.cell)
+    /// About to wait for the first time: does the task wait for the code that is being polled on this thread (D39)?
+    #[inline]
+    pub(crate) fn waits_for_caller(&self) -> bool {
+        !(self.is_finished() || self.header().life.is_armed()) && self.header().cancel.is_around()
     }
 
     #[inline]

@@ -152,20 +152,24 @@ fn a_result_is_taken_once() {
 }
 
 #[test]
-fn a_task_that_joins_itself_panics_instead_of_hanging() {
+fn d39_a_task_that_joins_itself_is_told_so() {
     let (queue, root) = bench();
     let name: Arc<str> = Arc::from("waits for itself");
     *queue.name.lock() = Some(Arc::clone(&name));
     let own: Arc<Mutex<Option<JoinHandle<()>>>> = Arc::default();
     let inside = Arc::clone(&own);
     let handle = root.handle().spawn(async move {
-        let own = inside.lock().take().unwrap();
-        let _ = own.await;
+        let mut own = inside.lock().take().unwrap();
+        assert!((&mut own).await.unwrap_err().is_self_join());
+        *inside.lock() = Some(own);
     });
     *own.lock() = Some(handle);
     assert_eq!(queue.drain(&Polled::new()), 1);
-    assert!(own.lock().is_none(), "it ran");
-    assert_eq!(Arc::strong_count(&name), 1, "it ended, by the panic");
+    let mut handle = own.lock().take().unwrap();
+    assert!(handle.try_result().unwrap().is_ok(), "it ended, and the result was not taken");
+    drop(handle);
+    *queue.name.lock() = None;
+    assert_eq!(Arc::strong_count(&name), 1, "nothing of it is left");
 }
 
 /// A cancel marks and wakes; the future is dropped by whoever runs the task.

@@ -1,0 +1,152 @@
+//! Scopes that are counted by another one than that of their own code: dropped half-way (D28), lost by their frame (D29), or
+//! opened below another one from outside.
+
+use std::any::Any;
+use std::panic::Location;
+
+use crate::finalizer;
+use crate::raw;
+use crate::reason::ReasonKind;
+use crate::sync::Arc;
+use crate::tree::{Node, Policy, drop_quietly};
+use crate::walk;
+
+/// Where a scope that was dropped half-way, or lost its frame, is counted until it has drained.
+pub(crate) struct Adopter {
+    pub(crate) node: Arc<Node>,
+    /// Its entry there, until its finalizers run.
+    pub(crate) key: Option<usize>,
+}
+
+impl Node {
+    /// Lets the nearest enclosing scope that still admits wait for this one, unless one does already.
+    pub(crate) fn be_adopted(self: &Arc<Node>) {
+        if self.links.lock().adopter.is_some() {
+            return;
+        }
+        if let Some(adopter) = self.find_adopter() {
+            self.wait_in(adopter);
+        }
+    }
+
+    /// Lets `node` wait for this one. `false`: it admits nobody any more.
+    pub(crate) fn be_adopted_by(self: &Arc<Node>, node: &Arc<Node>) -> bool {
+        self.counted_by(node).map(|adopter| self.wait_in(adopter)).is_some()
+    }
+
+    /// Its future is gone: the nearest enclosing scope that still admits waits for it (D28), and nobody but a task of that
+    /// one runs its finalizers.
+    pub(crate) fn be_left(self: &Arc<Node>) {
+        let is_adopted = self.links.lock().adopter.is_some();
+        let adopter = if is_adopted { None } else { self.find_adopter() };
+        self.settle(adopter, true);
+    }
+
+    fn wait_in(self: &Arc<Node>, adopter: Adopter) {
+        self.settle(Some(adopter), false);
+    }
+
+    fn settle(self: &Arc<Node>, adopter: Option<Adopter>, ownerless: bool) {
+        let mut links = self.links.lock();
+        if adopter.is_some() {
+            links.adopter = adopter;
+        }
+        links.ownerless |= ownerless;
+        let is_late = links.drained;
+        drop(links);
+        if is_late {
+            drain(Arc::clone(self));
+        }
+    }
+
+    /// The nearest enclosing scope that still admits, which counts this one from now on.
+    pub(crate) fn find_adopter(self: &Arc<Node>) -> Option<Adopter> {
+        let mut above = self.parent();
+        while let Some(node) = above {
+            if let Some(adopter) = self.counted_by(&node) {
+                return Some(adopter);
+            }
+            above = node.parent();
+        }
+        None
+    }
+
+    fn counted_by(self: &Arc<Node>, node: &Arc<Node>) -> Option<Adopter> {
+        if !node.count.admit(1) {
+            return None;
+        }
+        let key = node.links.lock().adopted.insert(Arc::clone(self));
+        Some(Adopter { node: Arc::clone(node), key: Some(key) })
+    }
+}
+
+impl Adopter {
+    /// The adopted scope is somebody else's from now on.
+    pub(crate) fn leave(self) {
+        if let Some(drained) = self.count_off() {
+            drain(drained);
+        }
+    }
+
+    /// The adopted scope has drained. Nobody is left to resume its panic: it becomes the adopter's, as a child's would.
+    /// `Some`: the adopter has drained with it. `site` is where it was opened.
+    fn tell(self, panic: Option<Box<dyn Any + Send>>, site: &'static Location<'static>) -> Option<Arc<Node>> {
+        if let Some(payload) = panic {
+            match self.node.policy {
+                Policy::FailFast => {
+                    self.node.keep_panic(payload);
+                    walk::cancel_for(&self.node, ReasonKind::SiblingFailed, site);
+                }
+                // There is no handle that it could stay with; the panic hook has reported it.
+                Policy::Isolate => drop_quietly(payload),
+            }
+        }
+        self.count_off()
+    }
+
+    /// The adopter has one less to wait for. `Some`: it has drained with it.
+    fn count_off(self) -> Option<Arc<Node>> {
+        if let Some(key) = self.key {
+            let entry = self.node.links.lock().adopted.try_remove(key);
+            drop(entry);
+        }
+        raw::complete(&self.node, 1)
+    }
+}
+
+/// Tells who waits for a drained scope, after the finalizers that nobody else runs. An adopted scope's drain may drain its
+/// adopter: a loop, not a recursion.
+pub(crate) fn drain(mut node: Arc<Node>) {
+    loop {
+        let mut links = node.links.lock();
+        // Nobody may ever come back for a stray one either (D29).
+        let nobody_polls = links.ownerless || node.state.load().is_stray();
+        if nobody_polls && links.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty()) {
+            links.ownerless = true;
+            drop(links);
+            return finalizer::start(node);
+        }
+        links.drained = true;
+        links.sealed |= links.ownerless;
+        let finalizers = if links.sealed { links.finalizers.take() } else { None };
+        let joiner = links.joiner.take();
+        let adopter = links.adopter.take();
+        let panic = if adopter.is_some() { links.panic.take() } else { None };
+        let from_above = links.reason.as_ref().is_some_and(|reason| reason.kind() == ReasonKind::Parent);
+        let state = node.state.load();
+        let is_member = from_above && state.was_cut() && (state.is_stray() || state.is_given_up()) && !links.is_leaving;
+        drop(links);
+        drop(finalizers);
+        if panic.is_some() {
+            // It is the adopter's now. Should the future still be polled somewhere, it has no value to answer with.
+            node.state.mark_cut();
+        }
+        if let Some(adopter) = adopter.as_ref().filter(|_| is_member) {
+            // A cancel of the adopter has cut a scope that nobody polled (D29), as it cuts a child.
+            adopter.node.state.mark_cut();
+        }
+        walk::wake(joiner);
+        let Some(drained) = adopter.and_then(|adopter| adopter.tell(panic, node.site)) else { return };
+        node = drained;
+    }
+}

@@ -1,0 +1,198 @@
+//! Scopes whose frame ended without them: moved out of it, or leaked (D29).
+//!
+//! ```text
+//!                      its frame ends                          a cancel
+//!   placed ───────────────────────────────────────▶ stray ─────────────────▶ given up ──▶ drained
+//!      ▲   the scope around adopts it, uncancelled     │    closed without its future
+//!      └───────────────────────────────────────────────┘
+//!        polled again: its new row first, then it leaves the adopter
+//! ```
+//!
+//! 1. A frame ends when a task has answered or is dropped, and when the body of a scope is gone. Scopes that still have
+//!    a row below that of the frame are somewhere else: in a channel, in a value that was returned, or leaked. One that
+//!    is being polled in another place at this moment has another home, or gets it later; `home` decides, under the lock.
+//! 2. A stray scope keeps its adopter open: its members go on, and the listing of the tree says that nobody polls it.
+//! 3. Nobody knows whether a stray scope will ever be polled again. So a cancel gives it up: it is closed without its
+//!    future and ends as soon as its members have. A future that comes back later drops its body unpolled and answers
+//!    that it was cancelled. `STRAY` and `GIVEN_UP` change under the scope's lock, so either the future comes back first,
+//!    and is cancelled where it is, or the cancel closes the scope first.
+//! 4. A shield ends with its frame as far as scopes in it are concerned: nobody polls it, so it cannot let them end. One
+//!    that comes back with its scopes protects them again, with what is left of its budget.
+//! 5. Parents never form a circle: a scope that is polled inside itself (by a task of its own) would wait for itself. It
+//!    is treated as dropped there (D28).
+
+use crate::frame::Frame;
+use crate::reason::{Reason, ReasonKind};
+use crate::sync::Arc;
+use crate::table::{RowId, RowRef, Table};
+use crate::tree::{Links, Node};
+use crate::walk;
+
+impl Node {
+    /// It was cancelled, or lost its frame. `true` if nobody polls it and its body's part is still counted: then the caller
+    /// owes [`close`]. Under the lock of `links`.
+    pub(crate) fn give_up(&self, links: &mut Links) -> bool {
+        let state = self.state.load();
+        let due = state.is_stray()
+            && state.is_cancelled()
+            && !state.is_given_up()
+            && !links.is_leaving
+            && self.count.is_open();
+        if due {
+            self.count.disown();
+            self.state.mark_cut();
+            self.state.mark_given_up();
+            // A task of the adopter runs its finalizers.
+            links.ownerless = true;
+        }
+        due
+    }
+
+    /// Its future is being dropped. `true`: the scope was closed without it. Nobody adopts it alive from now on.
+    pub(crate) fn leave_frame(&self) -> bool {
+        let mut links = self.links.lock();
+        links.is_leaving = true;
+        self.state.clear_stray();
+        self.state.load().is_given_up()
+    }
+
+    /// Is it around itself? With all the locks on the way, so that of two moves that close a circle together one at least
+    /// sees it.
+    fn is_around_itself(&self) -> bool {
+        let mut above = self.links.lock().moved_to.clone();
+        while let Some(node) = above {
+            if std::ptr::eq(&*node, self) {
+                return true;
+            }
+            let moved_to = node.links.lock().moved_to.clone();
+            above = moved_to.or_else(|| node.parent.clone());
+        }
+        false
+    }
+
+    /// Why it is cancelled, seen from below; `None` if it is not.
+    fn inherited(&self) -> Option<Reason> {
+        self.is_cancelled().then(|| self.reason().unwrap_or_else(|| ReasonKind::Parent.into()).inherited())
+    }
+}
+
+/// The frame of row `id` has ended: scopes that still have their row below it are adopted alive.
+pub(crate) fn frame_ended(table: &Arc<Table>, id: RowId) {
+    let mut given_up = Vec::new();
+    strand(table, id, &mut given_up);
+    close(given_up);
+}
+
+/// Closes scopes that were given up, whose future nobody polls. What is inside them is given up with them.
+pub(crate) fn close(mut given_up: Vec<Arc<Node>>) {
+    while let Some(node) = given_up.pop() {
+        let home = node.let_alarm_go();
+        if let Some((table, id)) = home {
+            strand(&table, id, &mut given_up);
+            table.let_go(id);
+        }
+        node.close();
+    }
+}
+
+fn strand(table: &Arc<Table>, id: RowId, given_up: &mut Vec<Arc<Node>>) {
+    for (node, home) in table.scopes_below(id) {
+        adopt(&node, table, home, given_up);
+    }
+}
+
+/// Lets the scope around `node` wait for it, if its home is still that row.
+fn adopt(node: &Arc<Node>, table: &Arc<Table>, home: RowId, given_up: &mut Vec<Arc<Node>>) {
+    let Some(adopter) = node.find_adopter() else { return };
+    let around = Arc::clone(&adopter.node);
+    let mut links = node.links.lock();
+    let is_there = links.home.as_ref().is_some_and(|(known, at)| Arc::ptr_eq(known, table) && *at == home);
+    if !is_there || links.adopter.is_some() || links.drained || links.is_leaving {
+        drop(links);
+        adopter.leave();
+        return;
+    }
+    links.adopter = Some(adopter);
+    node.state.mark_stray();
+    node.state.set_shielded(false);
+    if node.give_up(&mut links) {
+        given_up.push(Arc::clone(node));
+    }
+    drop(links);
+    // A cancel of the adopter that came before the entry was there did not meet it.
+    if let Some(reason) = around.inherited() {
+        given_up.extend(walk::mark(node, reason.clone()).1);
+        if around.state.load().is_killed() {
+            walk::kill(node, reason);
+        }
+    }
+}
+
+/// The future of `node` is polled in another place and has its new row; `frame` is around it. It leaves its adopter, and
+/// what is in force at either place stays in force. `false`: that place is inside the scope itself, which stays where it was.
+#[must_use]
+pub(crate) fn moved(node: &Arc<Node>, frame: Option<&Frame<'_>>) -> bool {
+    let was_shielded = node.state.load().is_shielded();
+    let before = node.parent();
+    let Some((around, shielded)) = frame.and_then(Frame::scope) else {
+        // Outside any scope: it stays a member of the one that it came from.
+        node.state.clear_stray();
+        node.be_adopted();
+        return true;
+    };
+    let changed = before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &around));
+    if changed {
+        node.move_to(Some(Arc::clone(&around)));
+        if node.is_around_itself() {
+            node.move_to(before);
+            return false;
+        }
+    }
+    let mut links = node.links.lock();
+    node.state.clear_stray();
+    node.state.set_shielded(shielded);
+    let adopter = if node.state.load().is_given_up() { None } else { links.adopter.take() };
+    drop(links);
+    if let Some(adopter) = adopter {
+        adopter.leave();
+    }
+    if let Some(before) = before.as_ref().filter(|_| changed) {
+        let is_killed = before.state.load().is_killed();
+        if let Some(reason) = before.inherited().filter(|_| is_killed || !was_shielded) {
+            walk::cancel(node, reason.clone());
+            if is_killed {
+                walk::kill(node, reason);
+            }
+        }
+    }
+    if before.is_some_and(|before| before.is_stopping()) || around.is_stopping() {
+        walk::stop(node);
+    }
+    true
+}
+
+impl Node {
+    fn move_to(&self, around: Option<Arc<Node>>) {
+        let mut links = self.links.lock();
+        let older = std::mem::replace(&mut links.moved_to, around);
+        self.state.mark_moved();
+        drop(links);
+        drop(older);
+    }
+}
+
+/// The boundary that had `old` is polled in another place, where it has `new`. A shield takes its budget along (D9); what
+/// is inside a scope follows when it is polled, and belongs to the scope until then.
+pub(crate) fn row_moved(old: RowRef, new: Option<&RowRef>, node: Option<&Arc<Node>>) {
+    if node.is_some() {
+        frame_ended(&old.table, old.id);
+        return;
+    }
+    let Some(new) = new else { return };
+    if let Some(running) = old.table.take_running(old.id) {
+        new.table.go_on(new.id, running);
+    }
+    if old.retire() {
+        let _ = new.table.spend(new.id);
+    }
+}
