@@ -36,6 +36,32 @@ fn is_owner(node: &Arc<Node>) -> bool {
     })
 }
 
+/// A scope that never suspended has no row, and no cancel from above has reached it: if it is the polled code that asks, it
+/// catches up.
+pub(crate) fn catch_up(node: &Arc<Node>) {
+    raw::current(|frame| {
+        let mut at = frame;
+        while let Some(frame) = at {
+            let parent = raw::parent(frame);
+            match &frame.kind {
+                Kind::Body { node: body, .. } if Arc::ptr_eq(body, node) => {
+                    if parent.is_some_and(Frame::is_cut) {
+                        frame.place();
+                    }
+                    return;
+                }
+                Kind::Task { .. } => return,
+                Kind::Body { .. }
+                | Kind::Shield { .. }
+                | Kind::Catch { .. }
+                | Kind::CutOn { .. }
+                | Kind::Finalizer { .. } => {}
+            }
+            at = parent;
+        }
+    });
+}
+
 /// A place for a member of `node`, or the reason why there is none.
 pub(crate) fn seat(node: &Arc<Node>) -> Result<Seat, Option<Reason>> {
     let owner = is_owner(node);

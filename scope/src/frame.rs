@@ -164,30 +164,30 @@ impl<'a> Frame<'a> {
 
     /// Why this frame is cut.
     pub(crate) fn reason(&self) -> Reason {
+        let mut from_above = false;
         let mut frame = self;
-        loop {
+        let reason = loop {
             match &frame.kind {
                 Kind::Task { seat, cancel, .. } => {
-                    return cancel.reason().or_else(|| seat.reason()).unwrap_or_else(|| ReasonKind::Parent.into());
+                    break cancel.reason().or_else(|| seat.reason()).unwrap_or_else(|| ReasonKind::Parent.into());
                 }
                 Kind::Body { node, .. } if node.state.load().is_cancelled() => {
-                    return node.reason().unwrap_or_else(|| ReasonKind::Parent.into());
+                    break node.reason().unwrap_or_else(|| ReasonKind::Parent.into());
                 }
-                Kind::CutOn { cut: Some(reason), .. } => return (*reason).clone(),
+                Kind::CutOn { cut: Some(reason), .. } => break (*reason).clone(),
                 Kind::Shield { site, .. } | Kind::Finalizer { site, .. } if frame.is_spent() && !frame.is_killed() => {
-                    return frame.reason_here(ReasonKind::ShieldBudget, site);
+                    break frame.reason_here(ReasonKind::ShieldBudget, site);
                 }
-                Kind::Body { .. }
-                | Kind::Shield { .. }
-                | Kind::CutOn { .. }
-                | Kind::Catch { .. }
-                | Kind::Finalizer { .. } => {}
+                // A scope without a row, which the cancel has not reached yet.
+                Kind::Body { .. } => from_above = true,
+                Kind::Shield { .. } | Kind::CutOn { .. } | Kind::Catch { .. } | Kind::Finalizer { .. } => {}
             }
             match raw::parent(frame) {
                 Some(parent) => frame = parent,
-                None => return ReasonKind::Parent.into(),
+                None => break ReasonKind::Parent.into(),
             }
-        }
+        };
+        if from_above { reason.inherited() } else { reason }
     }
 
     /// The innermost scope around what runs in this frame, and whether a shield stands in between.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use crate::admit::{ended, member_of, seat};
+use crate::admit::{catch_up, ended, member_of, seat};
 use crate::error::Refused;
 use crate::frame::Frame;
 use crate::host::Host;
@@ -252,6 +252,7 @@ impl<H: Host> ScopeHandle<H> {
     /// ```
     #[track_caller]
     pub fn cancel(&self, reason: impl Into<Reason>) -> bool {
+        catch_up(&self.node);
         let reason = reason.into().at(Location::caller(), Some(&self.node));
         walk::cancel(&self.node, reason)
     }
@@ -270,6 +271,7 @@ impl<H: Host> ScopeHandle<H> {
     /// ```
     #[track_caller]
     pub fn stop(&self, grace: Duration) -> bool {
+        catch_up(&self.node);
         self.node.stop(grace, None, Location::caller())
     }
 
@@ -315,6 +317,9 @@ impl<H: Host> ScopeHandle<H> {
     /// # }
     /// ```
     pub fn is_cancelled(&self) -> bool {
+        if !self.node.is_cancelled() {
+            catch_up(&self.node);
+        }
         self.node.is_cancelled()
     }
 

@@ -329,6 +329,8 @@ where
                 Inside::Ready(Ok(outcome)) => match outcome.into_result() {
                     Ok(value) => *this.value = Some(value),
                     Err(error) => {
+                        // A scope that never suspended has no row yet, and no cancel from above has reached it.
+                        frame.place();
                         node.fail(error);
                         walk::cancel_for(node, ReasonKind::BodyFailed, node.site);
                     }

@@ -299,3 +299,80 @@ fn d44_an_empty_scope_neither_yields_nor_observes() {
     });
     assert_eq!(order, ["D44"]);
 }
+
+#[test]
+fn d20_an_error_in_a_scope_that_never_suspended_carries_the_cancel_from_above() {
+    let sim = Sim::new();
+    sim.run(async {
+        let outer = scope(|outer: Scope<Sim, io::Error>| async move {
+            let inner = scope(|_: Scope<Sim, io::Error>| async move {
+                outer.cancel("from above");
+                Err::<(), _>(fail("body"))
+            })
+            .await
+            .unwrap_err();
+            assert!(inner.was_also_cancelled(), "{inner:?}");
+            assert_eq!(inner.reason().unwrap().kind(), ReasonKind::Parent);
+            Ok(())
+        })
+        .await;
+        outer.unwrap();
+    });
+}
+
+#[test]
+fn d05_d45_a_cancel_of_a_scope_opened_in_a_cancelled_one_is_not_the_first() {
+    let sim = Sim::new();
+    sim.run(async {
+        let outer = scope(|outer: Scope<Sim, io::Error>| async move {
+            outer.cancel("from above");
+            let inner = scope(|inner: Scope<Sim, io::Error>| async move {
+                assert!(!inner.cancel("too late") && !inner.stop(std::time::Duration::from_secs(1)));
+                assert_eq!(inner.reason().unwrap().kind(), ReasonKind::Parent);
+                Ok(())
+            })
+            .await;
+            inner.unwrap();
+            Ok(())
+        })
+        .await;
+        outer.unwrap();
+    });
+}
+
+#[test]
+fn d45_a_catch_in_a_scope_opened_in_a_cancelled_one_says_that_the_cancel_came_from_above() {
+    let sim = Sim::new();
+    let error: Error = sim.run(async {
+        scope(|outer: Scope<Sim, io::Error>| async move {
+            let inner = scope(|_: Scope<Sim, io::Error>| async move {
+                outer.cancel("outer");
+                let cancelled = ramus_scope::run_until_cancelled(Sim::sleep(1)).await.unwrap_err();
+                assert_eq!(cancelled.reason().kind(), ReasonKind::Parent);
+                assert_eq!(cancelled.reason().origin().message(), Some("outer"));
+                Err::<(), _>(fail("seen"))
+            })
+            .await;
+            inner.map_err(|error| error.into_first().unwrap())
+        })
+        .await
+        .unwrap_err()
+    });
+    assert_eq!(error.errors().len(), 1);
+}
+
+#[test]
+fn d32_d45_a_scope_opened_in_an_expired_timeout_reports_cancelled() {
+    let sim = Sim::new();
+    let log = Log::default();
+    let seen = log.clone();
+    sim.run_task(async move {
+        let body = async move {
+            ramus_scope::shield_unbounded(Sim::sleep(2)).await;
+            let _ = scope(|s: Scope<Sim, io::Error>| async move { log.add(s.is_cancelled().to_string()) }).await;
+        };
+        let _ = ramus_scope::CutOn::new(Box::pin(body), Sim::sleep(1)).await;
+    })
+    .unwrap();
+    assert_eq!(seen.take(), ["true"]);
+}

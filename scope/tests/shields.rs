@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{Alive, Join, Log, Sim};
 use futures_util::future::{join, poll_fn};
-use ramus_scope::{Host, Member, Scope, scope, shield, shield_unbounded};
+use ramus_scope::{CutOn, Host, Member, Scope, scope, shield, shield_unbounded};
 
 const LONG: u64 = 1_000_000;
 
@@ -248,4 +248,21 @@ fn alarms_may_fire_inside_the_call_that_sets_them() {
     });
     assert!(moved.unwrap_err().is_elapsed());
     assert_eq!((sim.now(), sim.alarms()), (1, 0));
+}
+
+#[test]
+fn rule2_what_an_expired_timeout_cuts_is_not_polled_again_when_the_budget_of_a_shield_in_it_ends() {
+    let sim = Sim::new();
+    let log = Log::default();
+    let seen = log.clone();
+    let answer = sim.run_task(async move {
+        let inner = CutOn::new(Box::pin(shield_unbounded(Sim::sleep(20))), Sim::sleep(2));
+        let body = shield(ms(10), async move {
+            let _ = inner.await;
+            log.add("ran on");
+        });
+        CutOn::new(Box::pin(body), Sim::sleep(1)).await
+    });
+    assert!(answer.unwrap().is_err());
+    assert_eq!((seen.take(), sim.now()), (Vec::new(), 11));
 }

@@ -17,6 +17,12 @@ pub(crate) struct Fault {
     replace: String,
 }
 
+impl Fault {
+    pub(crate) fn new(model: &str, file: &str, find: &str, replace: &str) -> Fault {
+        Fault { model: model.into(), file: file.into(), find: find.into(), replace: replace.into() }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
@@ -85,7 +91,7 @@ mod tests {
     use super::*;
 
     fn fault(model: &str, find: &str, replace: &str) -> Fault {
-        Fault { model: model.into(), file: "x.rs".into(), find: find.into(), replace: replace.into() }
+        Fault::new(model, "x.rs", find, replace)
     }
 
     #[test]

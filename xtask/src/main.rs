@@ -15,6 +15,7 @@ mod faults;
 mod load;
 mod loom;
 mod mutants;
+mod semantic;
 mod steps;
 
 use std::process::ExitCode;

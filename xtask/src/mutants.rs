@@ -66,7 +66,7 @@ pub(crate) fn run() -> Outcome {
     }
 }
 
-fn read(file: &Path) -> Result<String, String> {
+pub(crate) fn read(file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
@@ -81,7 +81,7 @@ fn build(tree: &Path, target: &Path) -> Result<Vec<(String, PathBuf)>, String> {
 }
 
 /// The test binary that one line of cargo's messages names, if it names one.
-fn binary(message: &str) -> Option<(String, PathBuf)> {
+pub(crate) fn binary(message: &str) -> Option<(String, PathBuf)> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let name = message.pointer("/target/name")?.as_str()?;
     let binary = message.get("executable")?.as_str()?;
@@ -89,12 +89,14 @@ fn binary(message: &str) -> Option<(String, PathBuf)> {
 }
 
 /// Runs a model to its end or to the limit. The inner error says why the fault does not count as found.
-fn judge(binary: &Path, log: &Path) -> Result<Result<(), String>, String> {
+pub(crate) fn judge(binary: &Path, log: &Path) -> Result<Result<(), String>, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", binary.display());
     let output = File::create(log).map_err(failed)?;
     let mut model = Command::new(binary)
         // A panic inside a panic aborts the binary: what was captured would be lost.
         .arg("--nocapture")
+        // That it fails is what counts: random programs are not made smaller.
+        .env("PROPTEST_MAX_SHRINK_ITERS", "0")
         .stdin(Stdio::null())
         .stdout(output.try_clone().map_err(failed)?)
         .stderr(output)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::cargo::Cargo;
-use crate::{contract as page, loom, mutants};
+use crate::{contract as page, loom, mutants, semantic};
 
 /// The crates that users depend on; each must also build with its default features and with none.
 const PUBLISHED: [&str; 4] = ["ramus-timer", "ramus-scope", "ramus-macros", "ramus"];
@@ -24,7 +24,7 @@ impl PartialEq for Step {
 }
 
 /// All of them, in the order in which they run: cheap ones first.
-pub(crate) const STEPS: [Step; 9] = [
+pub(crate) const STEPS: [Step; 10] = [
     Step { name: "fmt", about: "formatting", run: fmt },
     Step { name: "contract", about: "each rule of docs/contract.md has its tests", run: contract },
     Step { name: "clippy", about: "clippy, warnings are errors", run: clippy },
@@ -32,13 +32,18 @@ pub(crate) const STEPS: [Step; 9] = [
     Step { name: "unit", about: "unit and integration tests", run: unit },
     Step { name: "doctest", about: "documentation examples", run: doctest },
     Step { name: "doc", about: "documentation builds without warnings", run: doc },
+    Step {
+        name: "semantic-faults",
+        about: "planted faults in the rules: the random programs find each",
+        run: semantic::run,
+    },
     Step { name: "loom", about: "loom models", run: models },
     Step { name: "faults", about: "planted faults: each model finds its own", run: mutants::run },
 ];
 
 pub(crate) fn list() {
     for step in &STEPS {
-        println!("{:<9} {}", step.name, step.about);
+        println!("{:<15} {}", step.name, step.about);
     }
 }
 
@@ -63,7 +68,7 @@ pub(crate) fn run(steps: &[&Step]) -> Outcome {
         println!("{name:<9} {verdict:<7} {:>7.1} s", took.as_secs_f64());
     }
     for step in &steps[ran.len()..] {
-        println!("{:<9} not run", step.name);
+        println!("{:<15} not run", step.name);
     }
     let failed = usize::from(outcome.is_err());
     let passed = ran.len() - failed;

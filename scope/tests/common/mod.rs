@@ -36,6 +36,8 @@ struct State {
     alarms: Mutex<BTreeMap<(u64, u64), Waker>>,
     now: AtomicU64,
     serial: AtomicU64,
+    /// What the next choice among the ready tasks is drawn from; 0: first come, first served.
+    drawn: AtomicU64,
     start: Instant,
 }
 
@@ -145,6 +147,7 @@ impl Sim {
             alarms: Mutex::default(),
             now: AtomicU64::new(0),
             serial: AtomicU64::new(0),
+            drawn: AtomicU64::new(0),
             start: Instant::now(),
         }))
     }
@@ -169,9 +172,31 @@ impl Sim {
         self.0.start + Duration::from_millis(self.now() + ms)
     }
 
+    /// Chooses among the ready tasks by chance.
+    pub fn seeded(seed: u64) -> Sim {
+        let sim = Sim::new();
+        sim.0.drawn.store(seed | 1, Ordering::SeqCst);
+        sim
+    }
+
+    fn next(&self) -> Option<Arc<Cell>> {
+        let mut queue = self.0.queue.lock().unwrap();
+        let mut drawn = self.0.drawn.load(Ordering::SeqCst);
+        if drawn == 0 || queue.is_empty() {
+            return queue.pop_front();
+        }
+        // xorshift64 (Marsaglia 2003).
+        drawn ^= drawn << 13;
+        drawn ^= drawn >> 7;
+        drawn ^= drawn << 17;
+        self.0.drawn.store(drawn, Ordering::SeqCst);
+        let at = drawn as usize % queue.len();
+        queue.swap_remove_back(at)
+    }
+
     /// Polls one task. `false`: nothing is ready.
     pub fn step(&self) -> bool {
-        let Some(cell) = self.0.queue.lock().unwrap().pop_front() else { return false };
+        let Some(cell) = self.next() else { return false };
         cell.queued.store(false, Ordering::SeqCst);
         let Some(mut work) = cell.work.lock().unwrap().take() else { return true };
         let previous = CURRENT.with(|current| current.replace(Some(self.clone())));

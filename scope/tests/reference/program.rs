@@ -1,0 +1,235 @@
+//! Programs of scopes: what they are made of, how they are drawn, how they are printed.
+
+use std::fmt;
+
+use proptest::prelude::*;
+
+/// The number of a body in its program.
+pub type Id = u16;
+
+/// One statement. A `body` is a block of code of its own; `scope` is the number of the body of a scope.
+#[derive(Debug, Clone)]
+pub enum Op {
+    Sleep(u16),
+    Yield,
+    /// A future of another crate: suspends once.
+    Foreign,
+    Open {
+        body: Id,
+        deadline: Option<u16>,
+        isolate: bool,
+    },
+    Spawn {
+        body: Id,
+        scope: Id,
+        fallible: bool,
+    },
+    /// Waits for what this body spawned last.
+    Join,
+    /// Cancels what this body spawned last, alone.
+    CancelTask,
+    Cancel {
+        scope: Id,
+    },
+    /// Asks whether it is cancelled.
+    Ask {
+        scope: Id,
+    },
+    Stop {
+        scope: Id,
+        grace: u16,
+    },
+    Move {
+        scope: Id,
+        deadline: u16,
+    },
+    /// Waits until the innermost scope is asked to stop, or for a time.
+    Stopping(u16),
+    Shield {
+        body: Id,
+        budget: Option<u16>,
+    },
+    Catch {
+        body: Id,
+        resume: bool,
+    },
+    Timeout {
+        body: Id,
+        after: u16,
+    },
+    /// A race of another crate, which simply drops the body.
+    DropAfter {
+        body: Id,
+        after: u16,
+    },
+    /// Two bodies at a time.
+    Both {
+        left: Id,
+        right: Id,
+        unordered: bool,
+    },
+}
+
+/// How a body ends when it comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Value,
+    Error,
+    Panic,
+}
+
+#[derive(Clone)]
+pub struct Body {
+    pub ops: Vec<Op>,
+    pub end: End,
+    /// The bodies of the scopes around it in the text.
+    around: Vec<Id>,
+}
+
+/// A program: the first body is that of its outermost scope.
+#[derive(Clone)]
+pub struct Program {
+    pub bodies: Vec<Body>,
+}
+
+/// A statement with the bodies inside it, before they have numbers.
+#[derive(Debug, Clone)]
+struct Tree {
+    op: Op,
+    inside: Vec<Block>,
+}
+
+type Block = (Vec<Tree>, End);
+
+impl Op {
+    fn bodies(&mut self) -> Vec<&mut Id> {
+        match self {
+            Op::Open { body, .. }
+            | Op::Spawn { body, .. }
+            | Op::Shield { body, .. }
+            | Op::Catch { body, .. }
+            | Op::Timeout { body, .. }
+            | Op::DropAfter { body, .. } => vec![body],
+            Op::Both { left, right, .. } => vec![left, right],
+            _ => Vec::new(),
+        }
+    }
+
+    fn scope(&mut self) -> Option<&mut Id> {
+        match self {
+            Op::Spawn { scope, .. }
+            | Op::Cancel { scope }
+            | Op::Ask { scope }
+            | Op::Stop { scope, .. }
+            | Op::Move { scope, .. } => Some(scope),
+            _ => None,
+        }
+    }
+}
+
+impl Program {
+    /// Numbers the bodies. What was drawn for a scope chooses among those around (even) or among all (odd).
+    fn number(root: Block) -> Program {
+        let mut program = Program { bodies: Vec::new() };
+        let mut scopes = vec![0];
+        program.add(root, vec![0], &mut scopes);
+        for body in &mut program.bodies {
+            for scope in body.ops.iter_mut().filter_map(Op::scope) {
+                let drawn = usize::from(*scope / 2);
+                let among = if *scope % 2 == 0 { &body.around } else { &scopes };
+                *scope = among[among.len() - 1 - drawn % among.len()];
+            }
+        }
+        program
+    }
+
+    fn add(&mut self, (trees, end): Block, around: Vec<Id>, scopes: &mut Vec<Id>) {
+        let own = self.bodies.len();
+        self.bodies.push(Body { ops: Vec::new(), end, around: around.clone() });
+        for Tree { mut op, inside } in trees {
+            for (at, block) in inside.into_iter().enumerate() {
+                let id = self.bodies.len() as Id;
+                let mut around = around.clone();
+                if let Op::Open { .. } = op {
+                    around.push(id);
+                    scopes.push(id);
+                }
+                *op.bodies()[at] = id;
+                self.add(block, around, scopes);
+            }
+            self.bodies[own].ops.push(op);
+        }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, body: Id, depth: usize) -> fmt::Result {
+        let Body { ops, end, .. } = &self.bodies[usize::from(body)];
+        for op in ops {
+            writeln!(f, "{:indent$}{op:?}", "", indent = 4 * depth)?;
+            for inside in op.clone().bodies() {
+                writeln!(f, "{:indent$}body {inside}:", "", indent = 4 * depth + 2)?;
+                self.write(f, *inside, depth + 1)?;
+            }
+        }
+        if *end == End::Value { Ok(()) } else { writeln!(f, "{:indent$}{end:?}", "", indent = 4 * depth) }
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n  body 0, a scope:")?;
+        self.write(f, 0, 1)
+    }
+}
+
+fn block(op: impl Strategy<Value = Tree> + Clone) -> impl Strategy<Value = Block> + Clone {
+    let end = prop_oneof![12 => Just(End::Value), 2 => Just(End::Error), 1 => Just(End::Panic)];
+    (prop::collection::vec(op, 1..5), end)
+}
+
+fn leaf(longest: u16) -> impl Strategy<Value = Op> + Clone {
+    let (time, scope) = (0..longest, scope());
+    prop_oneof![
+        6 => time.clone().prop_map(Op::Sleep),
+        1 => Just(Op::Yield),
+        1 => Just(Op::Foreign),
+        1 => Just(Op::Join),
+        1 => Just(Op::CancelTask),
+        2 => scope.clone().prop_map(|scope| Op::Cancel { scope }),
+        1 => scope.clone().prop_map(|scope| Op::Ask { scope }),
+        1 => (scope.clone(), time.clone()).prop_map(|(scope, grace)| Op::Stop { scope, grace }),
+        1 => (scope, time.clone()).prop_map(|(scope, deadline)| Op::Move { scope, deadline }),
+        1 => time.prop_map(Op::Stopping),
+    ]
+}
+
+/// The innermost scope around is drawn most.
+fn scope() -> impl Strategy<Value = Id> + Clone {
+    prop_oneof![Just(0), 0..16_u16]
+}
+
+fn nest(longest: u16) -> impl Strategy<Value = Op> + Clone {
+    let time = 0..longest;
+    let maybe = || prop::option::weighted(0.3, time.clone());
+    prop_oneof![
+        4 => (maybe(), prop::bool::weighted(0.2))
+            .prop_map(|(deadline, isolate)| Op::Open { body: 0, deadline, isolate }),
+        5 => (scope(), any::<bool>()).prop_map(|(scope, fallible)| Op::Spawn { body: 0, scope, fallible }),
+        2 => prop::option::of(time.clone()).prop_map(|budget| Op::Shield { body: 0, budget }),
+        2 => any::<bool>().prop_map(|resume| Op::Catch { body: 0, resume }),
+        1 => time.clone().prop_map(|after| Op::Timeout { body: 0, after }),
+        2 => time.prop_map(|after| Op::DropAfter { body: 0, after }),
+    ]
+}
+
+/// Programs of so many levels of bodies, whose times are below `longest`.
+pub fn programs(longest: u16, levels: u32) -> impl Strategy<Value = Program> {
+    let leaf = leaf(longest).prop_map(|op| Tree { op, inside: Vec::new() });
+    let tree = (1..levels).fold(leaf.clone().boxed(), |op, _| {
+        let both = any::<bool>().prop_map(|unordered| Op::Both { left: 0, right: 0, unordered });
+        let nested = (nest(longest), block(op.clone())).prop_map(|(op, inside)| Tree { op, inside: vec![inside] });
+        let both =
+            (both, block(op.clone()), block(op)).prop_map(|(op, left, right)| Tree { op, inside: vec![left, right] });
+        prop_oneof![11 => leaf.clone(), 10 => nested, 1 => both].boxed()
+    });
+    block(tree).prop_map(Program::number)
+}
