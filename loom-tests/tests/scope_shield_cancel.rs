@@ -3,7 +3,7 @@
 //! Property: one of two orders is seen: the cancel came first and the task never ran, or the shield was entered first and
 //! everything in it ran to its end. What is in the shield is never dropped half-way; what comes after it never runs.
 //! Threads: a canceller, the poller (main). Bound: 2 preemptions.
-//! Planted fault: a fresh shield does not hold back the drop.
+//! Planted fault: what is in a shield takes itself for cut.
 //! Covers: D7, rule 4.
 #![cfg(ramus_loom)]
 

@@ -60,7 +60,7 @@ impl Wake for Silent {
 
 #[test]
 fn a_runner_a_canceller_and_a_dropper() {
-    loom_tests::check("task_cancel_complete_drop", 1500, || {
+    loom_tests::check("task_cancel_complete_drop", 700, || {
         let (queue, root) = bench();
         let counts = Plain::new(Counts::default());
         let mut handle = root.handle().spawn(Subject(Plain::clone(&counts)));
