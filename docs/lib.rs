@@ -10,6 +10,9 @@ pub mod design {}
 #[doc = include_str!("contract.md")]
 pub mod contract {}
 
+#[doc = include_str!("from-asyncio.md")]
+pub mod from_asyncio {}
+
 #[doc = include_str!("ordering.md")]
 pub mod ordering {}
 

@@ -19,6 +19,7 @@ fn every_program_prints_what_its_header_says() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
     // All of them stand beside this one.
     let programs = Path::new(env!("CARGO_BIN_EXE_run")).parent().unwrap();
+    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/from-asyncio.md")).unwrap();
     let mut ran = 0;
     for source in fs::read_dir(sources).unwrap() {
         let source = source.unwrap().path();
@@ -29,7 +30,11 @@ fn every_program_prints_what_its_header_says() {
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{name:?} failed: {}\n{errors}", output.status);
         assert_eq!(printed, expected, "{name:?}\n{errors}");
+        assert!(
+            guide.contains(&format!("examples/asyncio/src/bin/{}.rs)", name.to_string_lossy())),
+            "{name:?} is not in the guide"
+        );
         ran += 1;
     }
-    assert!(ran >= 10, "a row of the guide has lost its program");
+    assert!(ran >= 26, "a row of the guide has lost its program");
 }

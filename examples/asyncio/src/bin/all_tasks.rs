@@ -14,17 +14,20 @@
 //! the tree shows the scope: true
 //! ```
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use ramus::{BoxError, Handle, Scope, sleep, task};
+use ramus::sync::Event;
+use ramus::{BoxError, Handle, Scope, task};
 
 #[ramus::main]
 async fn main() -> Result<(), BoxError> {
     Scope::builder()
         .name("workshop")
         .open(|s: Scope| async move {
+            let evening = Arc::new(Event::new());
             for name in ["one", "two"] {
-                drop(task::Builder::new().name(name).spawn_in(&s, sleep(Duration::from_millis(50))));
+                let evening = Arc::clone(&evening);
+                drop(task::Builder::new().name(name).spawn_in(&s, async move { evening.wait().await }));
             }
             let reporter = async {
                 let name = task::current().and_then(|task| task.name().map(str::to_owned));
@@ -41,6 +44,7 @@ async fn main() -> Result<(), BoxError> {
                 println!("the tree shows the scope: {}", Handle::current().tree().to_string().contains("workshop"));
             };
             task::Builder::new().name("reporter").spawn_in(&s, reporter).await?;
+            evening.set();
             Ok(())
         })
         .await?;

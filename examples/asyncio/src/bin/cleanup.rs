@@ -20,17 +20,23 @@
 //! the task was cancelled: enough
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ramus::{BoxError, run_until_cancelled, shield, sleep, yield_now};
+use ramus::sync::Event;
+use ramus::{BoxError, run_until_cancelled, shield, sleep};
 
 async fn release() {
     sleep(Duration::from_millis(5)).await;
     println!("released");
 }
 
-async fn worker() -> u32 {
-    match run_until_cancelled(sleep(Duration::from_secs(3600))).await {
+async fn worker(begun: Arc<Event>) -> u32 {
+    let work = async {
+        begun.set();
+        sleep(Duration::from_secs(3600)).await;
+    };
+    match run_until_cancelled(work).await {
         Ok(()) => 42,
         Err(cancelled) => {
             println!("{cancelled}");
@@ -45,11 +51,10 @@ async fn worker() -> u32 {
 
 #[ramus::main]
 async fn main() -> Result<(), BoxError> {
-    let task = ramus::spawn(worker());
+    let begun = Arc::new(Event::new());
+    let task = ramus::spawn(worker(Arc::clone(&begun)));
     // Let it begin: cancelled before its first poll it would never run, and there would be nothing to clean up.
-    while ramus::Handle::current().tree().to_string().matches("suspended").count() == 0 {
-        yield_now().await;
-    }
+    begun.wait().await;
     task.cancel("enough");
     if let Err(error) = task.await {
         println!("{error}");

@@ -18,22 +18,30 @@
 //! nothing is left
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ramus::sync::Event;
 use ramus::{BoxError, Scope, scope, sleep};
 
-async fn work(name: &'static str, milliseconds: u64) -> String {
-    sleep(Duration::from_millis(milliseconds)).await;
+async fn work(name: &'static str) -> String {
+    sleep(Duration::from_millis(5)).await;
     format!("{name} is done")
 }
 
 #[ramus::main]
 async fn main() -> Result<(), BoxError> {
     scope(|s: Scope| async move {
-        let first = s.spawn(work("first", 5));
+        let first = s.spawn(work("first"));
+        let first_is_done = Arc::new(Event::new());
+        let turn = Arc::clone(&first_is_done);
         // Its handle is dropped at once. The scope still waits for it.
-        drop(s.spawn(async { println!("{}", work("second", 30).await) }));
+        drop(s.spawn(async move {
+            turn.wait().await;
+            println!("{}", work("second").await);
+        }));
         println!("{}", first.await?);
+        first_is_done.set();
         Ok(())
     })
     .await?;

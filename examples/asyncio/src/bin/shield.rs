@@ -16,38 +16,38 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ramus::{BoxError, Scope, scope, shield, sleep, yield_now};
+use ramus::sync::Event;
+use ramus::{BoxError, Scope, scope, shield, yield_now};
 
 #[ramus::main]
 async fn main() -> Result<(), BoxError> {
     scope(|outer: Scope| async move {
-        let begun = Arc::new(AtomicBool::new(false));
-        let (begin, log) = (Arc::clone(&begun), outer.clone());
+        let [begun, cancelled, over] = [(); 3].map(|()| Arc::new(Event::new()));
+        let (begin, cancel, end, log) = (Arc::clone(&begun), Arc::clone(&cancelled), Arc::clone(&over), outer.clone());
         let request = outer.spawn(async move {
             // Its own life, in the scope it is given to.
-            drop(log.spawn(async {
-                sleep(Duration::from_millis(60)).await;
+            drop(log.spawn(async move {
+                end.wait().await;
                 println!("written to the log, in the outer scope");
             }));
             shield(Duration::from_secs(1), async {
-                begin.store(true, Ordering::SeqCst);
-                sleep(Duration::from_millis(10)).await;
+                begin.set();
+                cancel.wait().await;
                 println!("committed");
             })
             .await;
             yield_now().await;
             println!("not reached: the next await after the shield observes the cancel");
         });
-        while !begun.load(Ordering::SeqCst) {
-            yield_now().await;
-        }
+        begun.wait().await;
         request.cancel("the client has gone");
+        cancelled.set();
         if request.await.is_err() {
             println!("the request was cut after its shield");
         }
+        over.set();
         Ok(())
     })
     .await?;

@@ -28,13 +28,16 @@ use ramus::{BoxError, OrStopping, Scope, scope, shield, sleep};
 async fn main() -> Result<(), BoxError> {
     let _ = scope(|s: Scope| async move {
         let signal = s.clone();
-        drop(s.spawn(async move {
+        let polite = s.spawn(async move {
             // `None` once the scope is asked to stop.
             while sleep(Duration::from_secs(3600)).until_stopping(&signal).await.is_some() {}
             println!("the polite one finishes its step");
-        }));
+        });
         let deaf = s.spawn(sleep(Duration::from_secs(3600)));
-        s.stop(Duration::from_millis(50));
+        s.stop(Duration::from_secs(3600));
+        polite.await?;
+        // A shorter grace takes the place of a longer one: what is left has ten milliseconds.
+        s.stop(Duration::from_millis(10));
         shield(Duration::from_secs(1), async {
             let ended = deaf.await;
             println!("the deaf one was cancelled: {}", ended.is_err_and(|error| error.is_cancelled()));

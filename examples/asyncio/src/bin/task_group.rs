@@ -19,22 +19,30 @@
 //! second, while being cancelled
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ramus::sync::Event;
 use ramus::{BoxError, Scope, run_until_cancelled, scope, sleep};
 
 #[ramus::main]
 async fn main() -> Result<(), BoxError> {
     let result = scope(|s: Scope| async move {
         let sleeper = s.spawn(sleep(Duration::from_secs(3600)));
-        drop(s.spawn_try(async {
-            match run_until_cancelled(sleep(Duration::from_secs(3600))).await {
+        let begun = Arc::new(Event::new());
+        let begin = Arc::clone(&begun);
+        drop(s.spawn_try(async move {
+            let work = async {
+                begin.set();
+                sleep(Duration::from_secs(3600)).await;
+            };
+            match run_until_cancelled(work).await {
                 Ok(()) => Ok(()),
                 Err(_) => Err(BoxError::from("second, while being cancelled")),
             }
         }));
-        drop(s.spawn_try(async {
-            sleep(Duration::from_millis(20)).await;
+        drop(s.spawn_try(async move {
+            begun.wait().await;
             Err::<(), _>(BoxError::from("first"))
         }));
         // The body waits for its children, is cut with them, and is told why.
