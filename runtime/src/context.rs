@@ -269,7 +269,13 @@ pub(crate) fn charge_budget() -> bool {
                 thread.budget.set(left);
                 true
             }
-            None => false,
+            None => {
+                // Nobody says where a poll of another executor begins: what has no budget left is suspended once.
+                if !(thread.blocking.get() || thread.local.get().is_some()) {
+                    thread.budget.set(BUDGET);
+                }
+                false
+            }
         })
         .unwrap_or(true)
 }

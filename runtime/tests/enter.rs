@@ -2,8 +2,9 @@
 
 mod common;
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use common::{runtime, watchdog};
 
@@ -129,4 +130,29 @@ fn a_scope_polled_by_a_foreign_executor_says_where_it_belongs() {
     let text = payload.downcast_ref::<&str>().unwrap();
     assert!(text.contains("block_on"), "{text}");
     assert!(ramus::ScopeHandle::current().is_none());
+}
+
+/// Nobody fills the budget of a thread that the runtime does not poll on: it fills itself by a suspension.
+#[test]
+fn d46_a_budget_lasts_on_another_executor() {
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let _dog = watchdog();
+    let runtime = runtime(1);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut all = pin!(async {
+        let event = ramus::sync::Event::new();
+        event.set();
+        for _ in 0..500 {
+            runtime.spawn(async {}).await.unwrap();
+            event.wait().await;
+        }
+    });
+    while all.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        std::thread::park();
+    }
 }

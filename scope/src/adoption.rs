@@ -135,8 +135,10 @@ pub(crate) fn drain(mut node: Arc<Node>) {
         let from_above = links.reason.as_ref().is_some_and(|reason| reason.kind() == ReasonKind::Parent);
         let state = node.state.load();
         let is_member = from_above && state.was_cut() && (state.is_stray() || state.is_given_up()) && !links.is_leaving;
+        // No future will come to end it: that is now, and it refuses every request from here on (D4).
+        let leftovers = (links.ownerless && !state.is_stray()).then(|| Node::clear(&mut links));
         drop(links);
-        drop(finalizers);
+        drop((finalizers, leftovers));
         if panic.is_some() {
             // It is the adopter's now. Should the future still be polled somewhere, it has no value to answer with.
             node.state.mark_cut();

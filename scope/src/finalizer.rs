@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use crate::adoption::drain;
+use crate::asking;
 use crate::error::Refused;
 use crate::frame::{Kind, RowCell};
 use crate::handle::ScopeHandle;
@@ -190,7 +191,8 @@ impl Running {
     pub(crate) fn poll(&mut self, node: &Arc<Node>, row: &RowCell, waker: &Waker) -> Poll<()> {
         raw::enter(Kind::Body { node, row, waker }, |frame| {
             frame.polled();
-            self.poll_frame(node, waker)
+            let asking = asking::waker(frame, row, waker);
+            self.poll_frame(node, asking.as_ref().unwrap_or(waker))
         })
     }
 
@@ -203,6 +205,8 @@ impl Running {
                 Inside::Drop
             } else {
                 *polled = true;
+                let asking = asking::waker(frame, row, waker);
+                let waker = asking.as_ref().unwrap_or(waker);
                 inside::poll_inside(frame, waker, |cx| inside::poll_caught(Pin::new(&mut *work), cx))
             };
             let inside = match inside {

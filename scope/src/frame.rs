@@ -284,6 +284,10 @@ impl<'a> Frame<'a> {
         if matches!(self.kind, Kind::Shield { .. } | Kind::Finalizer { .. }) && self.is_killed() {
             let _ = place.table.spend(id);
         }
+        // Nor did it ask this one to be polled again: code that keeps it and does not poll it must not be held by it.
+        if raw::parent(self).is_some_and(Frame::is_cut) {
+            crate::walk::wake(place.table.ask(id));
+        }
         place
     }
 

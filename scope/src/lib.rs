@@ -30,6 +30,7 @@ mod admit;
 mod adoption;
 mod ancestry;
 mod arm;
+mod asking;
 mod blocking;
 mod budget;
 mod catch;

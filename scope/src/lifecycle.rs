@@ -36,7 +36,7 @@ impl Node {
         walk::cancel_for(self, ReasonKind::BodyFailed, self.site);
     }
 
-    fn clear(links: &mut Links) -> Leftovers {
+    pub(crate) fn clear(links: &mut Links) -> Leftovers {
         links.ended = true;
         Leftovers {
             _home: links.home.take(),
@@ -86,7 +86,7 @@ impl Node {
 }
 
 /// What must be dropped outside the lock.
-struct Leftovers {
+pub(crate) struct Leftovers {
     _home: Option<(Arc<Table>, RowId)>,
     _deadline: Deadline,
     _stops: Option<Box<Stops>>,

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
+use crate::asking;
 use crate::error::ScopeError;
 use crate::finalizer::{self, Running};
 use crate::frame::{Frame, Kind, RowCell};
@@ -308,10 +309,13 @@ where
                 return Gone::Inside;
             }
             let given_up = node.state.load().is_given_up();
-            let inside = if given_up || (*this.polled && frame.is_cut() && !frame.is_held()) {
+            let is_cut = *this.polled && frame.is_cut();
+            let inside = if given_up || (is_cut && !frame.is_held()) {
                 Inside::Drop
             } else {
                 *this.polled = true;
+                let asking = if is_cut { asking::waker(frame, this.row, waker) } else { None };
+                let waker = asking.as_ref().unwrap_or(waker);
                 inside::poll_inside(frame, waker, |cx| inside::poll_caught(this.body.as_mut(), cx))
             };
             let inside = match inside {
@@ -323,6 +327,12 @@ where
             };
             if matches!(inside, Inside::Pending) {
                 return Gone::No;
+            }
+            if matches!(inside, Inside::Drop) && !node.state.load().is_cancelled() {
+                // A cancel of the task alone that came in the first poll: there was no row that its walk could have met.
+                if let Some(parent) = raw::parent(frame).filter(|parent| parent.is_cut()) {
+                    walk::cancel(node, parent.reason().inherited());
+                }
             }
             let dropped = inside::drop_caught(this.body.as_mut());
             match inside {
@@ -375,16 +385,16 @@ where
         if node.is_drained() {
             return Poll::Ready(());
         }
-        let is_sound = raw::enter(Kind::Body { node, row: this.row, waker }, |frame| {
+        let (is_sound, asking) = raw::enter(Kind::Body { node, row: this.row, waker }, |frame| {
             let is_sound = frame.polled();
             frame.place();
-            is_sound
+            (is_sound, asking::waker(frame, this.row, waker))
         });
         if !is_sound {
             return self.leave_inside();
         }
         watch::suspend(node, this.unarmed, cx);
-        if node.poll_drained(waker) { Poll::Ready(()) } else { Poll::Pending }
+        if node.poll_drained(asking.as_ref().unwrap_or(waker)) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Ready when the finalizer under way has ended.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
+use crate::asking;
 use crate::frame::{Kind, RowCell};
 use crate::raw;
 
@@ -76,7 +77,8 @@ impl<F: Future> Future for Shield<F> {
         let kind = Kind::Shield { row: this.row, waker, budget: *this.budget, site: this.site };
         let answer = raw::enter(kind, |frame| {
             frame.polled();
-            let answer = this.future.poll(&mut Context::from_waker(waker));
+            let asking = asking::waker(frame, this.row, waker);
+            let answer = this.future.poll(&mut Context::from_waker(asking.as_ref().unwrap_or(waker)));
             if answer.is_pending() && frame.is_rooted() {
                 frame.place();
                 if raw::parent(frame).is_some_and(|parent| parent.is_cut()) {

@@ -176,6 +176,24 @@ impl Table {
         }
     }
 
+    /// Marks a row that no walk has met as asked, and takes its waker; whoever takes it wakes it.
+    pub(crate) fn ask(&self, id: RowId) -> Option<Waker> {
+        let mut rows = self.rows.lock();
+        rows.ask(id.key);
+        rows.get_mut(id.key).waker.take()
+    }
+
+    /// Marks a row that is about to be woken as asked; then [`asked`](Table::asked) is owed. `false`: it is gone.
+    pub(crate) fn begin_asking(&self, id: RowId) -> bool {
+        let mut rows = self.rows.lock();
+        let is_there = rows.is(id);
+        if is_there {
+            rows.ask(id.key);
+            rows.walks += 1;
+        }
+        is_there
+    }
+
     /// A walk has woken the rows that it had marked as asked. Returns whom to wake when it was the last one under way.
     pub(crate) fn asked(&self) -> Vec<Waker> {
         let mut rows = self.rows.lock();

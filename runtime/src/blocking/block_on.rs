@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use ramus_scope::{JoinError, ReasonKind};
+use ramus_scope::{JoinError, Reason};
 
 use crate::context;
 use crate::error::{EnterError, EnterErrorKind};
@@ -78,7 +78,7 @@ pub fn try_block_on_in<F: Future>(scope: &ScopeHandle, future: F) -> Result<Resu
     match scope.member(future) {
         Ok(member) => Ok(runtime::drive(handle, member)),
         Err(refused) => {
-            let reason = refused.reason().cloned().unwrap_or_else(|| ReasonKind::Parent.into());
+            let reason = refused.reason().cloned().unwrap_or_else(|| Reason::from("the scope has ended"));
             drop(refused);
             Ok(Err(JoinError::cancelled(reason, false)))
         }

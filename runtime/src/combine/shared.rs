@@ -1,15 +1,20 @@
 //! `SharedJoinHandle`: the result of a task for many, and many times.
+//!
+//! One joiner, [`Common`], stands for all of them: it is the task's, and wakes whoever is in its list. Wakers of others are
+//! cloned, called and dropped outside of its locks, and one that panics keeps nobody else waiting.
 
 use std::fmt;
+use std::future::Future;
+use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
-use futures_util::FutureExt;
-use futures_util::future::Shared;
 use ramus_scope::{JoinError, Reason};
+use slab::Slab;
 
 use crate::leaf;
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
+use crate::task::contain::contain;
 use crate::task::{CancelHandle, Id, JoinHandle};
 
 /// What all who await a task share.
@@ -39,7 +44,11 @@ impl<T> JoinHandle<T> {
     /// The shared handle panics when it is awaited if [`try_result`](Self::try_result) has taken the result before.
     pub fn shared(self) -> SharedJoinHandle<T> {
         let canceller = self.canceller();
-        SharedJoinHandle { shared: Joining(self).shared(), canceller, result: None }
+        let common = Common {
+            stage: Mutex::new(Stage::Running(self)),
+            waiters: std::sync::Arc::new(Waiters(Mutex::new(Waiting::default()))),
+        };
+        SharedJoinHandle { common: Arc::new(common), canceller, place: None }
     }
 }
 
@@ -62,10 +71,10 @@ impl<T> JoinHandle<T> {
 /// ```
 #[must_use = "dropping it does not wait for the task"]
 pub struct SharedJoinHandle<T> {
-    shared: Shared<Joining<T>>,
+    common: Arc<Common<T>>,
     canceller: CancelHandle,
-    /// Kept once it was awaited: it may be awaited again.
-    result: Option<Outcome<T>>,
+    /// Where this one waits, once it does.
+    place: Option<Place>,
 }
 
 impl<T> SharedJoinHandle<T> {
@@ -101,8 +110,7 @@ impl<T> SharedJoinHandle<T> {
         self.canceller.id()
     }
 
-    /// The result, if the task has ended. Does not wait, and takes nothing away. `None` also while another thread is just
-    /// fetching it.
+    /// The result, if the task has ended. Does not wait, and takes nothing away.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -115,12 +123,7 @@ impl<T> SharedJoinHandle<T> {
     /// # }
     /// ```
     pub fn try_result(&self) -> Option<Outcome<T>> {
-        let known = self.result.as_ref().or_else(|| self.shared.peek());
-        match known {
-            Some(result) => Some(result.clone()),
-            None if self.is_finished() => self.shared.clone().now_or_never(),
-            None => None,
-        }
+        if self.is_finished() { self.common.result() } else { None }
     }
 }
 
@@ -129,24 +132,34 @@ impl<T> Future for SharedJoinHandle<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let charge = ready!(leaf::poll_enter(cx));
-        let result = match &self.result {
-            Some(result) => result.clone(),
-            // Not kept: the handle is good elsewhere.
-            None if self.canceller.waits_for_caller() => Err(Arc::new(JoinError::self_join(self.id()))),
-            None => {
-                let result = ready!(Pin::new(&mut self.shared).poll(cx));
-                self.result = Some(result.clone());
-                result
+        let this = &mut *self;
+        let mut known = this.common.result();
+        if known.is_none() {
+            if this.place.is_none() && this.canceller.waits_for_caller() {
+                // Not kept: the handle is good elsewhere.
+                charge.made_progress();
+                return Poll::Ready(Err(Arc::new(JoinError::self_join(this.id()))));
             }
-        };
+            this.common.waiters.list(&mut this.place, cx.waker());
+            // A task that ended before it was in the list has not woken it.
+            known = this.common.result();
+        }
+        let Some(result) = known else { return Poll::Pending };
+        this.common.waiters.leave(&mut this.place);
         charge.made_progress();
         Poll::Ready(result)
     }
 }
 
+impl<T> Drop for SharedJoinHandle<T> {
+    fn drop(&mut self) {
+        self.common.waiters.leave(&mut self.place);
+    }
+}
+
 impl<T> Clone for SharedJoinHandle<T> {
     fn clone(&self) -> Self {
-        SharedJoinHandle { shared: self.shared.clone(), canceller: self.canceller.clone(), result: self.result.clone() }
+        SharedJoinHandle { common: Arc::clone(&self.common), canceller: self.canceller.clone(), place: None }
     }
 }
 
@@ -156,13 +169,83 @@ impl<T> fmt::Debug for SharedJoinHandle<T> {
     }
 }
 
-/// The joiner of the task: whichever clone is polled, cut clones excepted.
-struct Joining<T>(JoinHandle<T>);
+/// What all clones share.
+struct Common<T> {
+    stage: Mutex<Stage<T>>,
+    waiters: std::sync::Arc<Waiters>,
+}
 
-impl<T> Future for Joining<T> {
-    type Output = Outcome<T>;
+enum Stage<T> {
+    Running(JoinHandle<T>),
+    Ended(Outcome<T>),
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll_result(cx).map(|result| result.map(Arc::new).map_err(Arc::new))
+impl<T> Common<T> {
+    /// The result. `None`: the task runs, and wakes the waiters when it has ended.
+    fn result(&self) -> Option<Outcome<T>> {
+        let waker = Waker::from(std::sync::Arc::clone(&self.waiters));
+        let mut stage = self.stage.lock();
+        let handle = match &mut *stage {
+            Stage::Ended(result) => return Some(result.clone()),
+            Stage::Running(handle) => handle,
+        };
+        let Poll::Ready(result) = handle.poll_result(&mut Context::from_waker(&waker)) else { return None };
+        let result = result.map(Arc::new).map_err(Arc::new);
+        let handle = mem::replace(&mut *stage, Stage::Ended(result.clone()));
+        drop(stage);
+        drop(handle);
+        // The task wakes nobody if it ended while its joiner was being changed.
+        waker.wake();
+        Some(result)
+    }
+}
+
+/// Who waits, in the time that is counted with it: a wake takes the whole list.
+struct Waiters(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    wakes: u64,
+    wakers: Slab<Waker>,
+}
+
+/// A place in the list, and the count of wakes at that time.
+struct Place(u64, usize);
+
+impl Waiters {
+    /// Puts `waker` into the list, in place of what the waiter of `place` has put there before.
+    fn list(&self, place: &mut Option<Place>, waker: &Waker) {
+        let waker = waker.clone();
+        let mut waiting = self.0.lock();
+        let older = match place {
+            Some(Place(wakes, key)) if *wakes == waiting.wakes => Some(mem::replace(&mut waiting.wakers[*key], waker)),
+            _ => {
+                *place = Some(Place(waiting.wakes, waiting.wakers.insert(waker)));
+                None
+            }
+        };
+        drop(waiting);
+        drop(older);
+    }
+
+    fn leave(&self, place: &mut Option<Place>) {
+        let Some(Place(wakes, key)) = place.take() else { return };
+        let mut waiting = self.0.lock();
+        let waker = if wakes == waiting.wakes { Some(waiting.wakers.remove(key)) } else { None };
+        drop(waiting);
+        drop(waker);
+    }
+}
+
+impl Wake for Waiters {
+    fn wake(self: std::sync::Arc<Self>) {
+        let mut waiting = self.0.lock();
+        waiting.wakes += 1;
+        let wakers = mem::take(&mut waiting.wakers);
+        drop(waiting);
+        for (_, waker) in wakers {
+            // One that panics must not keep the others waiting; the panic hook has reported it.
+            contain(|| waker.wake());
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 
-use ramus_scope::{Member, ReasonKind, Refused};
+use ramus_scope::{Member, Reason, Refused};
 
 use crate::handle::Handle;
 use crate::scope::ScopeHandle;
@@ -113,7 +113,7 @@ impl Builder {
 /// A refused future becomes a member that only answers so.
 pub(crate) fn member<F>(admitted: Result<Member<F>, Refused<F>>) -> Member<F> {
     admitted.unwrap_or_else(|refused| {
-        let reason = refused.reason().cloned().unwrap_or_else(|| ReasonKind::Parent.into());
+        let reason = refused.reason().cloned().unwrap_or_else(|| Reason::from("the scope has ended"));
         Member::refused(reason, refused.into_inner())
     })
 }

@@ -1,4 +1,12 @@
-//! The product of all phases of a task, all that can happen to it, and all of its destructors panicking.
+//! The product of all phases of a task, all that can happen to it, and all of its destructors panicking:
+//!
+//! * never polled, pending, running (it happens in the middle of a poll), completed, panicked, cancelled;
+//! * its waker is woken, woken by reference, dropped; its handle is dropped, cancels, makes another that cancels, is shared;
+//!   the scope around it is shut down;
+//! * nothing, its output, its future or the payload of its panic panics when it is dropped.
+//!
+//! After each: the future was dropped once and never polled again, every output was dropped once, the handle has the one
+//! right answer, nothing is queued, and the cell is gone.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -8,9 +16,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, ThreadId};
 
+use ramus_scope::{ReasonKind, ScopeHandle};
+
 use super::super::contain;
 use super::super::{JoinHandle, Polled, Ran, Schedule};
-use super::{Open, Queue, bench, poll_once};
+use super::{Bench, Open, Queue, bench, poll_once};
+use crate::combine::SharedJoinHandle;
 use crate::sync::Mutex;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +41,15 @@ enum Event {
     DropWaker,
     DropHandle,
     Cancel,
+    CancelByCanceller,
+    Share,
+    Shutdown,
+}
+
+impl Event {
+    fn cancels(self) -> bool {
+        matches!(self, Event::Cancel | Event::CancelByCanceller | Event::Shutdown)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +57,7 @@ pub(super) enum Bomb {
     None,
     Output,
     Future,
+    Payload,
 }
 
 #[derive(Clone, Copy)]
@@ -82,12 +103,22 @@ impl Future for Subject {
         }
         match self.log.acts.lock().pop_front().unwrap_or(Act::Pending) {
             Act::Pending => Poll::Pending,
+            Act::Panic if self.bomb == Bomb::Payload => std::panic::panic_any(Payload),
             Act::Panic => panic!("the body"),
             Act::Ready => {
                 self.log.outputs_made.fetch_add(1, SeqCst);
                 Poll::Ready(Outcome { log: Arc::clone(&self.log), bomb: self.bomb })
             }
         }
+    }
+}
+
+/// What a task panics with.
+struct Payload;
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        panic!("the payload's destructor");
     }
 }
 
@@ -117,7 +148,8 @@ pub(super) struct Trial {
     pub(super) name: Arc<str>,
     pub(super) log: Arc<Log>,
     pub(super) handle: Arc<Mutex<Option<JoinHandle<Outcome>>>>,
-    _root: Open,
+    shared: Arc<Mutex<Option<SharedJoinHandle<Outcome>>>>,
+    root: Open,
 }
 
 impl Trial {
@@ -128,7 +160,7 @@ impl Trial {
         let log = Arc::new(Log::default());
         let handle = root.handle().spawn(Subject { log: Arc::clone(&log), bomb });
         let handle = Arc::new(Mutex::new(Some(handle)));
-        Self { queue, polled: Polled::new(), name, log, handle, _root: root }
+        Self { queue, polled: Polled::new(), name, log, handle, shared: Arc::default(), root }
     }
 
     /// Brings a fresh task into `phase`; `Running` is reached by a hook, so only prepared here.
@@ -150,13 +182,32 @@ impl Trial {
         }
     }
 
+    fn hand(&self) -> Hand {
+        Hand {
+            log: Arc::clone(&self.log),
+            handle: Arc::clone(&self.handle),
+            shared: Arc::clone(&self.shared),
+            scope: self.root.handle().clone(),
+        }
+    }
+
     fn is_finished(phase: Phase) -> bool {
         matches!(phase, Phase::Completed | Phase::Panicked | Phase::Cancelled)
     }
 }
 
+/// What makes events happen.
+#[derive(Clone)]
+struct Hand {
+    log: Arc<Log>,
+    handle: Arc<Mutex<Option<JoinHandle<Outcome>>>>,
+    shared: Arc<Mutex<Option<SharedJoinHandle<Outcome>>>>,
+    scope: ScopeHandle<Bench>,
+}
+
 /// Makes `event` happen; false: it cannot, because nobody has a waker yet.
-fn happen(event: Event, log: &Log, handle: &Mutex<Option<JoinHandle<Outcome>>>, finished: bool) -> bool {
+fn happen(event: Event, hand: &Hand, finished: bool) -> bool {
+    let Hand { log, handle, shared, scope } = hand;
     match event {
         Event::Wake | Event::DropWaker | Event::WakeByRef => {
             let Some(waker) = log.waker.lock().take() else {
@@ -178,12 +229,22 @@ fn happen(event: Event, log: &Log, handle: &Mutex<Option<JoinHandle<Outcome>>>, 
             assert_eq!(handle.cancel("the event"), !finished);
             assert!(!handle.cancel("again"), "the first reason stays");
         }
+        Event::CancelByCanceller => {
+            let canceller = handle.lock().as_ref().unwrap().canceller();
+            assert_eq!(canceller.is_finished(), finished);
+            assert_eq!(canceller.cancel("the event"), !finished);
+            assert!(!canceller.clone().cancel("again"), "the first reason stays");
+        }
+        Event::Share => *shared.lock() = handle.lock().take().map(JoinHandle::shared),
+        Event::Shutdown => assert!(scope.cancel(ReasonKind::Shutdown)),
     }
     true
 }
 
 fn run_trial(phase: Phase, event: Event, bomb: Bomb) -> bool {
     let case = format!("{phase:?} x {event:?} x {bomb:?}");
+    // Each trial is a poll of its own.
+    crate::context::refill_budget();
     let trial = Trial::new(bomb);
     let (queue, log) = (trial.queue, Arc::clone(&trial.log));
     trial.bring_to(phase);
@@ -195,21 +256,22 @@ fn run_trial(phase: Phase, event: Event, bomb: Bomb) -> bool {
     let happened = Arc::new(AtomicBool::new(true));
     if phase == Phase::Running {
         log.acts.lock().push_back(Act::Pending);
-        let (inner, handle, happened) = (Arc::clone(&log), Arc::clone(&trial.handle), Arc::clone(&happened));
+        let (hand, happened) = (trial.hand(), Arc::clone(&happened));
         *log.hook.lock() = Some(Box::new(move || {
-            happened.store(happen(event, &inner, &handle, false), SeqCst);
+            happened.store(happen(event, &hand, false), SeqCst);
         }));
         let ran = queue.take().unwrap().run(&trial.polled);
         // A wake or a cancel during the poll: either the poll goes again, or the cut was seen at its end already.
         match (event, ran) {
             (Event::Wake | Event::WakeByRef, Ran::Again(runnable)) => queue.schedule(runnable),
-            (Event::Cancel, Ran::Again(runnable)) => queue.schedule(runnable),
-            (Event::Cancel, Ran::Done) | (Event::DropHandle | Event::DropWaker, Ran::Pending) => {}
+            (event, Ran::Again(runnable)) if event.cancels() => queue.schedule(runnable),
+            (event, Ran::Done) if event.cancels() => {}
+            (Event::DropHandle | Event::DropWaker | Event::Share, Ran::Pending) => {}
             (_, ran) => panic!("{case}: {ran:?}"),
         }
     } else {
-        happened.store(happen(event, &log, &trial.handle, finished), SeqCst);
-        let wakes = matches!(event, Event::Wake | Event::WakeByRef | Event::Cancel);
+        happened.store(happen(event, &trial.hand(), finished), SeqCst);
+        let wakes = matches!(event, Event::Wake | Event::WakeByRef) || event.cancels();
         let queued = queued_before + usize::from(wakes && phase == Phase::Pending);
         assert_eq!(queue.len(), queued, "{case}: at most one runnable, and none of a finished task");
     }
@@ -231,8 +293,8 @@ fn run_trial(phase: Phase, event: Event, bomb: Bomb) -> bool {
         queue.drain(&trial.polled);
     }
     assert_eq!(log.futures_dropped.load(SeqCst), 1, "{case}");
-    let cancelled_unpolled = phase == Phase::NeverPolled && event == Event::Cancel;
-    let cut = event == Event::Cancel && matches!(phase, Phase::Pending | Phase::Running);
+    let cancelled_unpolled = phase == Phase::NeverPolled && event.cancels();
+    let cut = event.cancels() && matches!(phase, Phase::Pending | Phase::Running);
     let polls = log.polls.load(SeqCst);
     if finished || cancelled_unpolled {
         assert_eq!(polls, polls_before, "{case}: never polled again");
@@ -259,15 +321,37 @@ fn run_trial(phase: Phase, event: Event, bomb: Bomb) -> bool {
                 if cancelled_unpolled && !panicked {
                     assert!(error.never_started(), "{case}");
                 }
+                let _ = contain::contain(|| drop(error));
             }
         }
         assert!(handle.try_result().is_none(), "{case}: the result is there once");
     }
     drop(handle);
+    let shared = trial.shared.lock().take();
+    if let Some(mut shared) = shared {
+        let Poll::Ready(first) = Pin::new(&mut shared).poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("{case}: a finished task does not resolve")
+        };
+        let panicked = phase == Phase::Panicked || bomb == Bomb::Future;
+        assert_eq!(
+            (first.is_ok(), panicked),
+            (made == 1 && !panicked, first.as_ref().is_err_and(|e| e.is_panic())),
+            "{case}"
+        );
+        assert!(
+            Pin::new(&mut shared).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+                && shared.clone().try_result().is_some(),
+            "{case}: as often as one likes"
+        );
+        // The last one drops the result, with whatever its destructor does.
+        drop(shared);
+        let _ = contain::contain(|| drop(first));
+    }
     assert_eq!(log.outputs_dropped.load(SeqCst), made, "{case}: every output is dropped once");
 
     // An output that nobody took was dropped by the cell, which caught its panic.
-    let dropped_by_cell = event == Event::DropHandle && made == 1 && bomb == Bomb::Output;
+    let hostile = (made == 1 && bomb == Bomb::Output) || (phase == Phase::Panicked && bomb == Bomb::Payload);
+    let dropped_by_cell = event == Event::DropHandle && hostile;
     assert_eq!(queue.contained.load(SeqCst), usize::from(dropped_by_cell), "{case}");
 
     // A late waker finds nothing, and is the last to keep the cell.
@@ -286,15 +370,24 @@ fn run_trial(phase: Phase, event: Event, bomb: Bomb) -> bool {
 fn every_phase_meets_every_event() {
     let phases =
         [Phase::NeverPolled, Phase::Pending, Phase::Running, Phase::Completed, Phase::Panicked, Phase::Cancelled];
-    let events = [Event::Wake, Event::WakeByRef, Event::DropWaker, Event::DropHandle, Event::Cancel];
+    let events = [
+        Event::Wake,
+        Event::WakeByRef,
+        Event::DropWaker,
+        Event::DropHandle,
+        Event::Cancel,
+        Event::CancelByCanceller,
+        Event::Share,
+        Event::Shutdown,
+    ];
     let mut happened = 0;
     for phase in phases {
         for event in events {
-            for bomb in [Bomb::None, Bomb::Output, Bomb::Future] {
+            for bomb in [Bomb::None, Bomb::Output, Bomb::Future, Bomb::Payload] {
                 happened += usize::from(run_trial(phase, event, bomb));
             }
         }
     }
     // All but the three events with a waker in the one phase that has none.
-    assert_eq!(happened, (6 * 5 - 3) * 3);
+    assert_eq!(happened, (6 * 8 - 3) * 4);
 }
