@@ -13,6 +13,9 @@ pub mod contract {}
 #[doc = include_str!("from-asyncio.md")]
 pub mod from_asyncio {}
 
+#[doc = include_str!("testing.md")]
+pub mod testing {}
+
 #[doc = include_str!("ordering.md")]
 pub mod ordering {}
 

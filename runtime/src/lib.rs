@@ -22,16 +22,31 @@
 //!
 //! # The parts
 //!
-//! * [`scope`], [`shield`], [`run_until_cancelled`], [`timeout`]: the tree and its boundaries. They come from the crate
-//!   `ramus-scope`, which runs on other executors too.
-//! * [`Runtime`], [`Builder`], [`Handle`]: starting, reaching and ending a runtime.
-//! * [`spawn`], [`spawn_blocking`], [`yield_now`], [`checkpoint`], [`is_cancelled`], [`task`]: tasks.
-//! * [`blocking`], [`block_on_in`]: threads that may block, in scopes.
-//! * [`race`], [`join_all`], [`try_join_all`], [`wait`], [`as_completed`]: several at once; see [`combine`].
-//! * [`net`], [`time`], [`signal`]: what tasks wait for; [`OrStopping`]: waiting for it until the scope is asked to stop.
-//! * [`background`], [`Supervisor`]: work for the whole process, and children that are restarted.
-//! * [`sync`]: what tasks share.
-//! * [`metrics`], [`Handle::tree`]: what it is doing.
+//! | for | there is |
+//! |---|---|
+//! | starting a program | [`main`](macro@main), [`test`](macro@test); by hand [`Runtime`], [`Builder`], [`Handle`] |
+//! | scopes: children, stops, cancels, kills, limits, values, finalizers, `start` | [`scope()`], [`Scope`]; all of it in the module [`mod@scope`] |
+//! | code that must run although it is cancelled | [`shield()`], [`defer`](ramus_scope::ScopeHandle::defer), [`run_until_cancelled`] |
+//! | tasks in the scope that the code is in | [`spawn`](spawn()), [`JoinHandle`], [`yield_now`], [`checkpoint`], [`is_cancelled`], [`task`] |
+//! | several futures or tasks at once | [`race`], [`join_all`], [`try_join_all`], [`wait`], [`as_completed`]; the module [`combine`] |
+//! | time | [`sleep`], [`interval`], [`timeout`]; the module [`time`] |
+//! | sockets and signals | [`net`], [`signal`]; [`OrStopping`] waits until the scope is asked to stop |
+//! | work that blocks, and threads outside | [`spawn_blocking`], [`block_on_in`], [`blocking::scope`](blocking::scope()) with children that borrow; the module [`blocking`] |
+//! | work for the whole process | [`background`], [`Supervisor`] for children that are restarted |
+//! | what tasks share | [`sync`] |
+//! | looking at it | [`Handle::tree`], [`task::all`], [`metrics`] |
+//! | tests | `testing`: simulations with a seed and virtual time, a cancel at every suspension (feature `test-util`) |
+//! | traits of other crates | features `hyper`, `tokio-io`, `futures-io` |
+//!
+//! Each thing with settings has a builder of its own:
+//!
+//! | builder | makes |
+//! |---|---|
+//! | [`Builder`] | a runtime |
+//! | [`ScopeBuilder`], from [`Scope::builder`] | a scope |
+//! | [`task::Builder`] | a task with a name, or one that is polled at once |
+//! | [`blocking::Builder`] | a blocking job with a name, or one that may be abandoned |
+//! | `testing::Builder`, from `Simulation::builder` | a simulation |
 //!
 //! # How it works: what passes through on the way
 //!
@@ -96,7 +111,6 @@ mod pool;
 mod queue;
 #[allow(unreachable_pub, reason = "the models reach it")]
 mod readiness;
-mod scope;
 #[allow(unreachable_pub, reason = "the models reach it")]
 mod sleep;
 mod spawn;
@@ -108,6 +122,7 @@ mod worker;
 pub mod metrics;
 pub mod net;
 pub mod runtime;
+pub mod scope;
 pub mod signal;
 pub mod supervise;
 pub mod task;

@@ -1,4 +1,24 @@
-//! Scopes on this runtime: the host behind `ramus-scope`, and its types with the host filled in.
+//! Scopes: every task has one, and a scope ends when all in it has ended and been dropped.
+//!
+//! The types and functions are those of the crate `ramus-scope`, with this runtime filled in. What a program names most is in
+//! the root of the crate too; the futures that the functions return are named here only.
+//!
+//! | for | there is |
+//! |---|---|
+//! | opening one | [`scope()`]; with a name, a deadline, a limit, values: [`Scope::builder`] |
+//! | for threads, with children that borrow | [`blocking::scope`](crate::blocking::scope()) |
+//! | children | [`spawn_try`](ramus_scope::Scope::spawn_try) for a `Result`, [`spawn`](ramus_scope::ScopeHandle::spawn) for any output, [`offer`](ramus_scope::ScopeHandle::offer), [`spawn_blocking`](ramus_scope::ScopeHandle::spawn_blocking) |
+//! | children that say when they are ready | [`start`](ramus_scope::Scope::start), [`Ready`] |
+//! | back-pressure | [`task_limit`](ScopeBuilder::task_limit), [`spawn_when_free`](ramus_scope::ScopeHandle::spawn_when_free) |
+//! | asking it to end | [`stop`](ramus_scope::ScopeHandle::stop) (soft, then hard), [`stop_on`](ramus_scope::ScopeHandle::stop_on), [`cancel`](ramus_scope::ScopeHandle::cancel), [`kill`](ramus_scope::ScopeHandle::kill), [`set_deadline`](ramus_scope::ScopeHandle::set_deadline) |
+//! | hearing of it | [`stopping`](ramus_scope::ScopeHandle::stopping), [`cancelled`](ramus_scope::ScopeHandle::cancelled), [`on_cancel`](ramus_scope::ScopeHandle::on_cancel), [`reason`](ramus_scope::ScopeHandle::reason); in loops [`is_cancelled`](crate::is_cancelled) |
+//! | code that must run | [`shield()`], [`defer`](ramus_scope::ScopeHandle::defer), [`run_until_cancelled`], [`start_guaranteed`](ramus_scope::ScopeHandle::start_guaranteed) |
+//! | what everything below can look up | [`ScopeValue`], [`scope_value`] |
+//! | how it ended | [`ScopeError`], [`JoinError`], [`Reason`] and its [path](ScopePath) |
+//! | what is nobody's result | [`set_report_hook`], [`Report`] |
+//!
+//! [`Scope<E>`](Scope) knows the error type of its children and derefs to [`ScopeHandle`], which has the rest. Libraries take
+//! `&ScopeHandle`. The rules by number are in the repository's `docs/contract.md`.
 
 use std::future::Future;
 use std::panic::Location;
@@ -17,6 +37,10 @@ pub use ramus_scope::{
     BoxError, Cancelled, DeadlineError, JoinError, LaterReasons, OnCancel, PathScope, Reason, ReasonKind, Refused,
     ScopeError, ScopePath,
 };
+pub use ramus_scope::{
+    Membership, Outcome, Resume, RunUntilCancelled, ScopeFuture, Shield, SpawnTryWhenFree, SpawnWhenFree, Start,
+    WaitCancelled, WaitStopping,
+};
 pub use ramus_scope::{Ready, ReadyError, Report, ReportKind, StartError};
 pub use ramus_scope::{ScopeValue, TreeKind, TreeRow, current_value as scope_value};
 pub use ramus_scope::{reset_report_hook, run_until_cancelled, scope, set_report_hook, shield, shield_unbounded};
@@ -24,7 +48,7 @@ pub use ramus_scope::{reset_report_hook, run_until_cancelled, scope, set_report_
 /// How a scope is opened: name, deadline, failure policy, task limit, values. Also made by [`Scope::builder`].
 pub use ramus_scope::Builder as ScopeBuilder;
 
-/// A scope of this runtime, as its body sees it. See [`scope`].
+/// A scope of this runtime, as its body sees it. See [`scope()`].
 pub type Scope<E = BoxError> = ramus_scope::Scope<Handle, E>;
 
 /// Reaches a scope of this runtime from anywhere.

@@ -3,6 +3,13 @@
 //! A deadline is registered with the timer of the worker that first polls it, and costs no system call. Nothing fires
 //! early; the granularity is 131 µs.
 //!
+//! | for | there is |
+//! |---|---|
+//! | waiting | [`sleep`], [`sleep_until`], [`interval`], [`interval_at`] |
+//! | a limit for a future | [`timeout`], [`timeout_at`] |
+//! | a limit for a scope with its children | [`ScopeBuilder::deadline`](crate::ScopeBuilder::deadline) |
+//! | what time it is, also in a simulation | [`now`] |
+//!
 //! ```
 //! use ramus::time::{Duration, Instant, sleep};
 //!

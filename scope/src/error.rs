@@ -346,7 +346,7 @@ impl fmt::Display for JoinError {
             Cause::SelfJoin { task } => write!(
                 f,
                 "task {task} would wait for itself: its JoinHandle was awaited by the task itself or from inside a scope that \
-                 it waits for"
+                 it waits for; await it outside of the task, or leave it to the scope, which waits for it anyway"
             ),
         }
     }

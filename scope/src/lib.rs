@@ -3,13 +3,23 @@
 //! A *scope* owns the tasks spawned into it. Its `.await` ends only when all of them have ended and been dropped; a cancel
 //! reaches everything below it and nothing above; no error and no panic vanishes.
 //!
-//! - [`scope`] opens one, [`Scope`] is its handle, [`ScopeError`] is what it answers when something failed.
-//! - [`shield`] protects code from a cancel from outside, for a budget of time.
-//! - [`Builder::task_limit`] bounds how many children run at once; [`ScopeValue`] is what a scope hands down.
-//! - [`race`], [`join_all`], [`try_join_all`] run several futures at once; the losers of a race drain before it returns.
-//! - [`ScopeHandle::defer`] has a finalizer run after everything else in a scope.
-//! - [`run_until_cancelled`] shows a cancel to the code as a value.
-//! - [`Host`] is what an executor implements: *spawn this* and *wake this later*.
+//! | for | there is |
+//! |---|---|
+//! | opening a scope | [`scope`], with a name, a deadline, a limit, values: [`Builder`] |
+//! | spawning into it | its handle: [`Scope`], or without its error type [`ScopeHandle`] |
+//! | children that say when they are ready | [`Scope::start`], [`Ready`] |
+//! | bounding how many children run at once | [`Builder::task_limit`], [`ScopeHandle::spawn_when_free`] |
+//! | asking it to end | [`ScopeHandle::stop`], [`cancel`](ScopeHandle::cancel), [`kill`](ScopeHandle::kill), [`set_deadline`](ScopeHandle::set_deadline) |
+//! | hearing of it | [`ScopeHandle::stopping`], [`cancelled`](ScopeHandle::cancelled), [`on_cancel`](ScopeHandle::on_cancel) |
+//! | protecting code for a budget of time | [`shield`] |
+//! | clean-up after everything else | [`ScopeHandle::defer`] |
+//! | a cancel as a value | [`run_until_cancelled`] |
+//! | several futures at once, whose losers drain | [`race`], [`join_all`], [`try_join_all`] |
+//! | what a scope hands down | [`ScopeValue`], [`current_value`] |
+//! | how it ended | [`ScopeError`], [`JoinError`], [`Reason`], [`ScopePath`] |
+//! | what is nobody's result | [`set_report_hook`] |
+//! | scopes without a body | [`Root`] |
+//! | an executor of one's own | [`Host`]: *spawn this* and *wake this later*; [`Member`], [`Membership`], [`TaskCancel`], [`CutOn`], [`completions`] are for it too |
 //!
 //! A cancel is a state, not an event. It is delivered by dropping: a future that is cut and pending is never polled again,
 //! it is dropped at that suspension, once the scopes and shields inside it have drained. So it cannot be swallowed, and
@@ -20,8 +30,8 @@
 //! # Where to start reading
 //!
 //! `tree` (a node and its invariants), `walk` (how a cancel travels), `table` (the boundaries inside one task), `member`
-//! (a future's membership), `scope` (the future of a scope), `finalizer` (what runs after its members). `raw` is the only home of `unsafe`: the pointer to the frame
-//! being polled, and a member's pointer to its scope.
+//! (a future's membership), `scope` (the future of a scope), `finalizer` (what runs after its members). `raw` is the only home
+//! of `unsafe`: the pointer to the frame being polled, and a member's pointer to its scope.
 
 #![deny(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]

@@ -240,7 +240,7 @@ impl Builder {
     ///         .task_limit(EIGHT)
     ///         .open(|s: Scope<H>| async move {
     ///             for picture in pictures {
-    ///                 let _ = s.spawn(async move { println!("scaling {picture}") });
+    ///                 s.spawn(async move { println!("scaling {picture}") });
     ///             }
     ///             Ok(())
     ///         })

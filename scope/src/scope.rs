@@ -136,12 +136,15 @@ impl Builder {
 /// with the code around it. The body may return a `Result` or nothing ([`Outcome`]).
 ///
 /// ```
-/// use ramus_scope::{BoxError, Host, Scope, ScopeError, scope};
+/// use std::io;
+/// use ramus_scope::{Host, Scope, ScopeError, scope};
+/// # async fn delete(_: String) -> io::Result<()> { Ok(()) }
 ///
-/// async fn fan_out<H: Host>() -> Result<(), ScopeError> {
-///     scope(|s: Scope<H>| async move {
-///         for n in 0..10 {
-///             let _ = s.spawn_try(async move { if n < 10 { Ok(n) } else { Err(BoxError::from("too many")) } });
+/// /// At the first error the others are cancelled; none is left when this returns.
+/// async fn delete_all<H: Host>(files: Vec<String>) -> Result<(), ScopeError<io::Error>> {
+///     scope(|s: Scope<H, io::Error>| async move {
+///         for file in files {
+///             s.spawn_try(delete(file));
 ///         }
 ///         Ok(())
 ///     })
@@ -163,8 +166,6 @@ impl Builder {
 /// A boundary: it holds back the drop of the code around it until what is open inside has ended.
 /// If the code around is cut, the scope is cancelled, drains, and then lets itself be dropped. If its future is simply
 /// dropped, its members are cancelled and adopted by the scope around, which waits for them.
-///
-/// See [`Host`] for an example.
 #[track_caller]
 pub fn scope<H, E, F, Fut, T>(body: F) -> ScopeFuture<H, E, F, Fut, T>
 where

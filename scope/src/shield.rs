@@ -29,8 +29,8 @@ pin_project! {
 /// Protects `future` from a cancel that comes from outside, for at most `budget` after the cancel has arrived.
 ///
 /// A cancel of a scope *inside* the shield works as ever. When the budget is used up, the shield protects nothing any
-/// more: the future is dropped at its next suspension. A [kill](crate::ScopeHandle::kill) uses it up at once. Leaving the shield is not a cancellation point; the next await
-/// after it is.
+/// more: the future is dropped at its next suspension. A [kill](crate::ScopeHandle::kill) uses it up at once. Leaving the
+/// shield is not a cancellation point; the next await after it is.
 ///
 /// # Cancel safety
 ///

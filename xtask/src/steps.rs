@@ -65,7 +65,7 @@ pub(crate) fn run(steps: &[&Step]) -> Outcome {
     }
     println!("\n=== summary");
     for (name, took, verdict) in &ran {
-        println!("{name:<9} {verdict:<7} {:>7.1} s", took.as_secs_f64());
+        println!("{name:<15} {verdict:<7} {:>7.1} s", took.as_secs_f64());
     }
     for step in &steps[ran.len()..] {
         println!("{:<15} not run", step.name);

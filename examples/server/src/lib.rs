@@ -45,7 +45,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(exit) => exit,
             Err(error) => unusable(&error),
         },
-        Err(error) => unusable(&error),
+        Err(error) => unusable(&format_args!("{error} (--help lists the options)")),
     }
 }
 
@@ -61,8 +61,9 @@ fn start(settings: Settings) -> Result<ExitCode, String> {
     }
     let runtime = builder.build().map_err(|error| format!("cannot start the workers: {error}"))?;
     let listen = settings.listen;
-    let listener =
-        runtime.block_on(TcpListener::bind(listen)).map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let listener = runtime.block_on(TcpListener::bind(listen)).map_err(|error| {
+        format!("cannot listen on {listen}: {error}; another address: --listen ADDR, where port 0 takes a free one")
+    })?;
     runtime
         .block_on(serve::until_stopped(listener, Arc::new(settings)))
         .map_err(|error| format!("cannot serve on {listen}: {error}"))?;

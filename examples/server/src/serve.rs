@@ -56,6 +56,8 @@ async fn stop(server: ScopeHandle, mut signals: Signals, grace: Duration, give_u
         eprintln!("server: cannot watch for signals any more, so it stops: {error}");
     }
     server.stop(grace);
+    // Whoever started it may have closed its end.
+    let _ = writeln!(io::stdout(), "stopping: what is open has {grace:?} to end; another signal cancels it at once");
     if let First::Left(_signal) = first(signals.next(), server.cancelled()).await {
         server.cancel(ReasonKind::Shutdown);
     }

@@ -37,14 +37,14 @@ fn bad_values_are_refused() {
     is_refused(&["--workers", "0"], &["--workers", "at least one"]);
     is_refused(&["--grace", "soon"], &["--grace", "soon"]);
     is_refused(&["--listen", "nowhere"], &["--listen", "nowhere"]);
-    is_refused(&["--frobnicate"], &["--frobnicate"]);
+    is_refused(&["--frobnicate"], &["--frobnicate", "--help"]);
 }
 
 #[test]
 fn an_address_in_use_is_refused() {
     let server = Server::start(&[]);
     let address = server.address.to_string();
-    is_refused(&["--listen", &address], &["cannot listen on", &address, "in use"]);
+    is_refused(&["--listen", &address], &["cannot listen on", &address, "in use", "port 0"]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::task::contain::contain;
 ///     let open = Arc::new(Event::new());
 ///     for visitor in 0..3 {
 ///         let open = Arc::clone(&open);
-///         let _ = s.spawn(async move {
+///         s.spawn(async move {
 ///             open.wait().await;
 ///             println!("visitor {visitor} comes in");
 ///         });

@@ -1,4 +1,17 @@
-//! Work that blocks its thread: `spawn_blocking` and the pool of threads that it runs on.
+//! Work that blocks its thread, and threads outside of the runtime.
+//!
+//! | for | there is |
+//! |---|---|
+//! | a job on a thread where it may block | [`spawn_blocking`] |
+//! | a job that asks whether it is still wanted | [`spawn_blocking_with`], [`BlockingScope`] |
+//! | a job with a name, or one that a cancelled scope may abandon | [`Builder`] |
+//! | a job as a future, to be spawned in any way | [`unblock`] |
+//! | a future in a scope, run by a thread outside or by a job | [`block_on_in`], [`try_block_on_in`] |
+//! | a scope opened by such a thread, with children that borrow from it | [`scope()`], [`try_scope`], [`Scope`] |
+//!
+//! Code in tasks opens scopes with [`ramus::scope`](crate::scope()); its children own what they use.
+//!
+//! # How it works
 //!
 //! ```text
 //!   spawn_blocking ─ a task of the current scope ─ polls [`Blocking`] ─ threads: queue ─ jobs ─ thread ─ slot ─ wake
@@ -20,7 +33,7 @@
 //! that the closure owned, is gone.
 //!
 //! Modules: `jobs` is the protocol of queue and threads, `threads` starts them, `slot` carries the result back, `job` is
-//! what a job sees of its scope, `abandon` lists what nobody waits for.
+//! what a job sees of its scope, `unattended` lists what nobody waits for.
 //!
 //! For threads outside of the runtime: `block_on` runs a future in a scope, `lend` opens a scope whose children may borrow
 //! ([`scope()`]); `borrow` is what makes that sound.

@@ -1,4 +1,16 @@
-//! Tasks: the cell that a spawned future lives in, its handle, and what can be asked about it.
+//! Tasks: spawned futures, their handles, and what can be asked about them.
+//!
+//! | for | there is |
+//! |---|---|
+//! | spawning in the scope that the code is in | [`spawn`](spawn()); with a name, or polled at once: [`Builder`] |
+//! | the result, or a cancel of this task alone | [`JoinHandle`], [`CancelHandle`] |
+//! | letting others run | [`yield_now`], [`checkpoint`](crate::checkpoint()) |
+//! | work that blocks its thread | [`spawn_blocking`]; the module [`blocking`](crate::blocking) |
+//! | who is there | [`current`], [`all`], [`TaskInfo`], [`Id`] |
+//!
+//! # How it works
+//!
+//! A task lives in a cell:
 //!
 //! ```text
 //! state   the two words of a task and all of their transitions, as values; the tables and the proof

@@ -144,7 +144,7 @@ impl TcpListener {
     ///
     /// let mut incoming = std::pin::pin!(listener.incoming());
     /// while let Some(connection) = incoming.next().await {
-    ///     let _ = ramus::spawn(serve(connection?));
+    ///     ramus::spawn(serve(connection?));
     /// }
     /// # Ok(())
     /// # }
