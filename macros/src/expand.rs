@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ItemFn};
+use syn::{AttrStyle, Error, Expr, ItemFn};
 
 use crate::options::{Options, Simulated};
 
@@ -38,7 +38,8 @@ pub(crate) fn expand(kind: Kind, options: TokenStream, item: TokenStream) -> Tok
         return build(kind, &options, function);
     }
     let errors = problems.iter().map(Error::to_compile_error);
-    let (attributes, visibility, name) = (&function.attrs, &function.vis, &function.sig.ident);
+    let attributes = function.attrs.iter().filter(|one| matches!(one.style, AttrStyle::Outer));
+    let (visibility, name) = (&function.vis, &function.sig.ident);
     let stub = match kind {
         Kind::Main => quote!(#(#attributes)* #visibility fn #name() {}),
         Kind::Test => quote!(),
@@ -75,6 +76,8 @@ fn check(kind: Kind, function: &ItemFn) -> Vec<Error> {
 fn build(kind: Kind, options: &Options, function: ItemFn) -> TokenStream {
     let ItemFn { attrs, vis, mut sig, block } = function;
     sig.asyncness = None;
+    // `#![...]` in the body stays in the body: it is not allowed anywhere else.
+    let (attrs, inner): (Vec<_>, Vec<_>) = attrs.into_iter().partition(|one| matches!(one.style, AttrStyle::Outer));
     let krate = &options.krate;
     let harness = match kind {
         Kind::Main => quote!(),
@@ -82,7 +85,7 @@ fn build(kind: Kind, options: &Options, function: ItemFn) -> TokenStream {
     };
     if let Some(simulated) = &options.simulation {
         let run = simulate(krate, simulated, &block);
-        return quote! { #harness #(#attrs)* #vis #sig { #run } };
+        return quote! { #harness #(#attrs)* #vis #sig { #(#inner)* #run } };
     }
     let workers = match (&options.worker_threads, kind) {
         (Some(number), _) => {
@@ -104,10 +107,11 @@ fn build(kind: Kind, options: &Options, function: ItemFn) -> TokenStream {
         #harness
         #(#attrs)*
         #vis #sig {
+            #(#inner)*
             let #runtime = match #krate::Builder::new_multi_thread() #workers .build() {
                 ::core::result::Result::Ok(runtime) => runtime,
                 ::core::result::Result::Err(error) => {
-                    ::core::panic!("the runtime could not be built: {error}")
+                    ::core::panic!("the runtime could not be built: {}", error)
                 }
             };
             #run
@@ -222,6 +226,23 @@ mod tests {
             ),
         );
         assert_eq!(found, ["#[ramus::test] adds #[test] itself"]);
+    }
+
+    #[test]
+    fn an_attribute_inside_of_the_body_stays_there() {
+        for options in [quote!(), quote!(start_paused)] {
+            let item = quote!(
+                #[ignore]
+                async fn x() {
+                    #![allow(unused_variables)]
+                    let y = 1;
+                }
+            );
+            let text = expand(Kind::Test, options, item).to_string();
+            let (head, body) = text.split_once("fn x () {").unwrap();
+            assert!(head.contains("# [ignore]") && !head.contains("allow"), "{text}");
+            assert!(body.trim_start().starts_with("# ! [allow (unused_variables)]"), "{text}");
+        }
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub mod combine;
 mod context;
 mod driver;
 mod error;
+#[allow(unreachable_pub, reason = "the models reach it")]
+mod flagged;
 mod handle;
 mod io;
 mod leaf;
@@ -175,10 +177,11 @@ pub use ramus_macros::{main, test};
 pub mod model {
     pub use crate::blocking::jobs::{Jobs, Place, Push};
     pub use crate::blocking::slot::{Outcome, Slot as JobSlot, Unwanted};
+    pub use crate::flagged::Flagged;
     pub use crate::locked::Locked;
     pub use crate::park::{Bell, ParkWord};
     pub use crate::parker::Parker;
-    pub use crate::queue::{Owner, Thief};
+    pub use crate::queue::{Owner, Sink, Thief};
     pub use crate::sleep::{Park, Searching, Sleep};
     pub use crate::task::cell::{Polled, Ran, Runnable, Slot, cell};
     pub use crate::task::{JoinHandle, Schedule};

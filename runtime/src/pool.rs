@@ -14,11 +14,12 @@ use ramus_timer::{Clock, Timer};
 
 use crate::context;
 use crate::driver::Driver;
+use crate::flagged::Flagged;
 use crate::metrics::{Counters, Metrics, SharedCount, WorkerMetrics};
 use crate::park::{Bell, ParkWord};
 use crate::queue::{Inbox, LocalQueue, Stealer, Thief};
 use crate::sleep::Sleep;
-use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, global};
 use crate::task::{Runnable, Schedule, Slot};
 use crate::tenant::Tenant;
@@ -118,9 +119,7 @@ pub(crate) struct Pool {
     clock: Clock,
     inbox: Inbox<Runnable>,
     /// Tasks that a cancel has reached, as far as they would have to queue (D49).
-    cancelled: Inbox<Runnable>,
-    /// Something was put there and not taken yet: a hint, so that a poll costs no look at the queue.
-    any_cancelled: AtomicBool,
+    cancelled: Flagged<Inbox<Runnable>>,
     sleep: Sleep,
     phase: AtomicU8,
     generation: AtomicU64,
@@ -151,8 +150,7 @@ impl Pool {
             clock,
             remotes: (0..workers).map(|_| CachePadded::new(Remote::new())).collect(),
             inbox: Inbox::new(),
-            cancelled: Inbox::new(),
-            any_cancelled: AtomicBool::new(false),
+            cancelled: Flagged::new(Inbox::new()),
             sleep: Sleep::new(workers),
             phase: AtomicU8::new(Phase::Gone as u8),
             generation: AtomicU64::new(0),
@@ -255,7 +253,7 @@ impl Pool {
     /// True if a queue other than that of `me` holds something. After a fence this is the last look of a worker.
     pub(crate) fn is_work_elsewhere(&self, me: usize) -> bool {
         !self.inbox.is_dry()
-            || !self.cancelled.is_dry()
+            || !self.cancelled.is_dry::<Runnable>()
             || self.remotes.iter().enumerate().any(|(index, remote)| index != me && !remote.stealer.is_dry())
     }
 
@@ -292,27 +290,18 @@ impl Pool {
     /// Takes the runnable of a cancelled task, which goes before the others.
     pub(crate) fn push_cancelled(&self, runnable: Runnable) {
         self.cancelled.push(runnable);
-        // Ordering: [pool:C1] Relaxed: a hint. A look at the queue itself comes before every park.
-        self.any_cancelled.store(true, Ordering::Relaxed);
         self.notify();
     }
 
     /// May there be a cancelled task's runnable?
     #[inline]
     pub(crate) fn any_cancelled(&self) -> bool {
-        // Ordering: [pool:C2] Relaxed, a hint, as C1.
-        self.any_cancelled.load(Ordering::Relaxed)
+        self.cancelled.any()
     }
 
     /// The next runnable of a cancelled task.
     pub(crate) fn take_cancelled(&self) -> Option<Runnable> {
-        let runnable = self.cancelled.steal_one();
-        if runnable.is_none() {
-            // Ordering: [pool:C3] Relaxed, a hint, as C1. If it hides a push of this moment, that one has lost its
-            // precedence, and nothing else.
-            self.any_cancelled.store(false, Ordering::Relaxed);
-        }
-        runnable
+        self.cancelled.take()
     }
 
     /// Counts a spawn.

@@ -22,6 +22,19 @@ pub trait Owner<T> {
     fn depth(&self) -> usize;
 }
 
+/// An end that everybody puts into.
+pub trait Sink<T> {
+    /// Puts `item` last.
+    fn push(&self, item: T);
+}
+
+impl<T> Sink<T> for deque::Injector<T> {
+    #[inline]
+    fn push(&self, item: T) {
+        deque::Injector::push(self, item);
+    }
+}
+
 /// An end that others take from: of a worker's queue, or of the inbox.
 pub trait Thief<T> {
     /// The queue that a batch is moved into.

@@ -26,7 +26,12 @@ use crate::scope::ScopeHandle;
 ///         let listener = TcpListener::bind("127.0.0.1:8080").await?;
 ///         s.stop_on(signal::ctrl_c(), Duration::from_secs(10));
 ///         while let Some((stream, _peer)) = listener.accept().or_stopping(&s).await? {
-///             s.spawn_try(serve(stream)); // joined by the scope, cancelled with it
+///             // Joined by the scope, cancelled with it. With `spawn_try` the error of one client would end the server.
+///             s.spawn(async move {
+///                 if let Err(error) = serve(stream).await {
+///                     eprintln!("a client: {error}");
+///                 }
+///             });
 ///         }
 ///         Ok(())
 ///     })

@@ -143,7 +143,7 @@ impl Supervisor {
     }
 
     /// Gives up where more than `restarts` would be made within `period`, counted over all children. With 0 restarts it gives
-    /// up at the first failure.
+    /// up at the first failure, with `usize::MAX` never.
     ///
     /// ```
     /// use std::time::Duration;
@@ -351,6 +351,16 @@ impl SupervisorError {
     /// It gave up because the next run would have begun after the deadline of the scope.
     pub fn is_too_late(&self) -> bool {
         self.cause == Cause::TooLate
+    }
+
+    /// A child failed and was not restarted, because it is [temporary](Supervisor::temporary) or the scope was asked to stop.
+    pub fn is_failed(&self) -> bool {
+        self.cause == Cause::Failed
+    }
+
+    /// It was cancelled, with the scope around it or by its own.
+    pub fn is_cancelled(&self) -> bool {
+        self.cause == Cause::Cancelled
     }
 
     /// The last error of the child: what it returned, or the [`JoinError`](crate::JoinError) of its panic. `None` if it

@@ -313,3 +313,29 @@ fn a_runtime_dropped_inside_of_its_own_job_does_not_wait_for_itself() {
     last.send(()).unwrap();
     assert_eq!(wait.recv().unwrap(), ReasonKind::Shutdown);
 }
+
+#[test]
+fn d41_a_queued_job_whose_closure_panics_when_it_is_dropped_has_ended() {
+    struct Bang;
+    impl Drop for Bang {
+        fn drop(&mut self) {
+            panic_any("in a destructor");
+        }
+    }
+    let _watchdog = watchdog();
+    let runtime = narrow();
+    let (release, held) = mpsc::channel::<()>();
+    let busy = runtime.handle().spawn_blocking(move || held.recv().unwrap());
+    let bang = Bang;
+    let queued = runtime.handle().spawn_blocking(move || drop(bang));
+    // Polled, so queued, behind the other one.
+    let jobs = || runtime.tree().entries().iter().filter(|entry| entry.kind == "job").count();
+    wait_until(|| jobs() == 2);
+    assert!(queued.cancel("enough"));
+    let error = runtime.block_on(queued).unwrap_err();
+    assert!(error.is_panic(), "{error}");
+    assert_eq!(jobs(), 1);
+    release.send(()).unwrap();
+    runtime.block_on(busy).unwrap();
+    assert!(runtime.shutdown_timeout(Duration::from_secs(60)).is_clean());
+}

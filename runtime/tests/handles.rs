@@ -173,3 +173,26 @@ fn an_event_lets_all_go_on() {
         Ok(())
     });
 }
+
+#[test]
+fn a_canceller_and_a_shared_handle_say_finished_when_the_result_is_there() {
+    let runtime = common::runtime(2);
+    for number in 0..5_000 {
+        let mut task = runtime.spawn(async move { number });
+        let canceller = task.canceller();
+        while !canceller.is_finished() {
+            std::hint::spin_loop();
+        }
+        assert_eq!(task.try_result().unwrap().unwrap(), number);
+        let shared = runtime.spawn(async move { number }).shared();
+        while !shared.is_finished() {
+            std::hint::spin_loop();
+        }
+        assert_eq!(*shared.try_result().unwrap().unwrap(), number);
+    }
+    // Without a handle nobody takes the result, and the task ends all the same.
+    let canceller = runtime.spawn(async {}).canceller();
+    while !canceller.is_finished() {
+        std::thread::yield_now();
+    }
+}

@@ -159,3 +159,73 @@ fn d01_a_task_that_ignores_its_cancel_costs_nothing() {
     let report = runtime.shutdown_timeout(Duration::ZERO);
     assert!(report.stragglers().len() == 1, "{report}");
 }
+
+#[test]
+fn d49_a_canceller_puts_its_task_first_as_the_handle_does() {
+    const OTHERS: usize = 1_000;
+    let _dog = watchdog();
+    for by_canceller in [false, true] {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&order);
+        runtime(1).block_on(async move {
+            ramus::spawn(async move {
+                let (mark, suspended) = (Mark(Arc::clone(&log), true), Arc::new(AtomicBool::new(false)));
+                let rests = Arc::clone(&suspended);
+                let task = ramus::spawn(async move {
+                    let _mark = mark;
+                    rests.store(true, Ordering::SeqCst);
+                    pending::<()>().await;
+                });
+                while !suspended.load(Ordering::SeqCst) {
+                    yield_now().await;
+                }
+                let others = (0..OTHERS).map(|_| {
+                    let mark = Mark(Arc::clone(&log), false);
+                    ramus::spawn(async move { drop(mark) })
+                });
+                let others: Vec<_> = others.collect();
+                let cancelled = if by_canceller { task.canceller().cancel("over") } else { task.cancel("over") };
+                assert!(cancelled);
+                for other in others {
+                    other.await.unwrap();
+                }
+                assert!(task.await.unwrap_err().is_cancelled());
+            })
+            .await
+            .unwrap();
+        });
+        let place = order.lock().unwrap().iter().position(|&cancelled| cancelled).unwrap();
+        assert!(place < 100, "by its canceller: {by_canceller}; dropped as number {place}");
+    }
+}
+
+#[test]
+fn d49_a_cancelled_task_is_reached_while_others_never_rest() {
+    let _dog = watchdog();
+    let runtime = runtime(1);
+    let over = Arc::new(AtomicBool::new(false));
+    for _ in 0..4 {
+        let over = Arc::clone(&over);
+        drop(runtime.spawn(async move {
+            while !over.load(Ordering::Relaxed) {
+                yield_now().await;
+            }
+        }));
+    }
+    // The second cancel comes while the worker finds nothing behind the first one, now and then.
+    for round in 0..5_000 {
+        let tasks = [(); 2].map(|()| runtime.spawn(pending::<()>()));
+        std::thread::sleep(Duration::from_micros(50));
+        tasks[0].cancel("first");
+        let first = Instant::now();
+        while first.elapsed() < Duration::from_micros(round % 40) {
+            std::hint::spin_loop();
+        }
+        tasks[1].cancel("second");
+        // A lost one is never found: the watchdog tells.
+        while !tasks.iter().all(ramus::JoinHandle::is_finished) {
+            std::thread::yield_now();
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+}

@@ -147,7 +147,7 @@ fn kinds_of_children() {
         .unwrap();
     assert_eq!((permanent.count(), transient.count(), temporary.count()), (5, 1, 1));
     assert_eq!(error.child(), Some("temporary"), "its failure is not forgotten");
-    assert!(!error.is_too_often() && !error.is_too_late());
+    assert!(error.is_failed() && !error.is_too_often() && !error.is_too_late() && !error.is_cancelled());
     assert_eq!(error.source().unwrap().to_string(), "run 1");
     assert_eq!(error.to_string(), "child \"temporary\" failed and was not restarted: run 1");
 }
@@ -257,6 +257,21 @@ fn returning_ok_too_often_is_too_often() {
         .unwrap_err();
     assert_eq!(error.to_string(), "child \"short\" ended too often, after 0 restarts: it returned Ok");
     assert!(error.source().is_none());
+}
+
+#[test]
+fn who_never_gives_up_keeps_no_account() {
+    const RESTARTS: usize = 20_000;
+    let _dog = watchdog();
+    let runs = Runs::default();
+    let seen = runs.clone();
+    let patient = Supervisor::new().intensity(usize::MAX, Duration::MAX).backoff(Duration::ZERO, Duration::ZERO);
+    let run = patient.transient("x", move || {
+        let run = seen.next();
+        async move { if run < RESTARTS { Err(failure(run)) } else { Ok(()) } }
+    });
+    runtime(2).block_on(run.run()).unwrap();
+    assert_eq!(runs.count(), RESTARTS);
 }
 
 #[test]

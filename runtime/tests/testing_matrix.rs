@@ -375,3 +375,26 @@ fn waits_in_other_crates_are_located_at_the_await() {
     let lines: Vec<_> = points.map(|point| point.site.as_ref().map_or(0, |site| site.line())).collect();
     assert_eq!(lines, [line_of("CHANNEL"), line_of("LOCK")]);
 }
+
+#[test]
+fn what_never_ends_is_told_so() {
+    let rounds = |most: u32| {
+        move || async move {
+            for _ in 0..most {
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+    };
+    let matrix = Matrix::new().most_suspensions(20);
+    assert_eq!(matrix.run(rounds(20), |_| ()).unwrap().suspensions(), 20);
+    let error = matrix.run(rounds(u32::MAX), |_| ()).unwrap_err();
+    assert_eq!((error.report().points().len(), error.report().suspensions()), (1, 20));
+    assert!(error.to_string().contains("has to end by itself"), "{error}");
+    // Also one that never lets the time move.
+    let spins = || async {
+        loop {
+            yield_now().await;
+        }
+    };
+    assert!(Matrix::new().run(spins, |_| ()).unwrap_err().to_string().contains("more than 1000 times"));
+}

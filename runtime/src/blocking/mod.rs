@@ -322,13 +322,17 @@ impl<T> Sent<T> {
     fn cut(&self, reason: Reason) {
         let removed = self.place.and_then(|place| self.threads.remove(place));
         match removed {
-            Some(job) => {
-                drop(job);
-                // It was in the queue until now, so nobody else has answered.
-                drop(self.slot.put(Outcome::Removed));
-            }
+            Some(job) => self.discard(job),
             None => self.slot.cut(reason),
         }
+    }
+
+    /// Drops a job that was taken out of the queue, so nobody else has answered.
+    fn discard(&self, job: Box<dyn Work>) {
+        // Answered first, in case a destructor in the closure panics; the place lasts until the closure is gone.
+        let place = self.slot.put(Outcome::Removed);
+        drop(job);
+        drop(place);
     }
 
     /// How long after a cut the job is abandoned, if it may be.
@@ -374,8 +378,7 @@ where
 impl<T> Drop for Sent<T> {
     fn drop(&mut self) {
         if let Some(job) = self.place.and_then(|place| self.threads.remove(place)) {
-            drop(job);
-            drop(self.slot.put(Outcome::Removed));
+            self.discard(job);
         }
         // Nobody will be there to abandon it later.
         if self.give_up() {

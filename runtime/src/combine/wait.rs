@@ -20,6 +20,7 @@ use crate::time::Deadline;
 /// assert_ne!(When::All, When::FirstCompleted);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum When {
     /// All tasks have finished.
     All,

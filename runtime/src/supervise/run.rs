@@ -197,7 +197,9 @@ impl Supervision {
     fn restart(&mut self, index: usize, since: Instant, failure: Option<BoxError>) -> Result<(), SupervisorError> {
         let now = now();
         let Supervisor { most, period, first_pause, longest_pause, restarts_all, .. } = self.settings;
-        self.recent.retain(|at| now.saturating_duration_since(*at) < period);
+        while self.recent.front().is_some_and(|at| now.saturating_duration_since(*at) >= period) {
+            self.recent.pop_front();
+        }
         if self.recent.len() >= most {
             return Err(self.error(Cause::TooOften, index, failure));
         }
@@ -210,7 +212,10 @@ impl Supervision {
         if self.scope.deadline().is_some_and(|deadline| next > deadline) {
             return Err(self.error(Cause::TooLate, index, failure));
         }
-        self.recent.push_back(now);
+        // Who never gives up counts nothing.
+        if most < usize::MAX {
+            self.recent.push_back(now);
+        }
         charge.streak += 1;
         charge.state = State::Pausing { pause: Box::pin(sleep_until(next)), failure };
         if restarts_all {

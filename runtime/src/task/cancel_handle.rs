@@ -6,6 +6,7 @@ use ramus_scope::Reason;
 
 use super::cell::Grip;
 use super::info::Id;
+use crate::context;
 
 /// Cancels one task, and knows whether it has ended; made by [`JoinHandle::canceller`](super::JoinHandle::canceller).
 ///
@@ -51,7 +52,8 @@ impl CancelHandle {
     /// ```
     #[track_caller]
     pub fn cancel(&self, reason: impl Into<Reason>) -> bool {
-        self.grip.cancel(reason.into())
+        let reason = reason.into();
+        context::while_cancelling(|| self.grip.cancel(reason))
     }
 
     /// True once the task has ended and been dropped.

@@ -349,6 +349,12 @@ impl LifeWord {
         LifeState(self.0.load(Acquire)).is_complete()
     }
 
+    /// True once the handle was dropped before the task was complete.
+    pub(crate) fn is_detached(&self) -> bool {
+        // Ordering: [task:L12] Relaxed: nothing is read because of it.
+        self.0.load(Relaxed) & DETACHED != 0
+    }
+
     /// True if the handle's waker is in the slot. For the handle only.
     #[inline]
     pub(crate) fn is_armed(&self) -> bool {

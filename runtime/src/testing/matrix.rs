@@ -241,6 +241,7 @@ where
 pub struct Matrix {
     seed: u64,
     workers: usize,
+    most_suspensions: usize,
 }
 
 impl Default for Matrix {
@@ -252,7 +253,7 @@ impl Default for Matrix {
 impl Matrix {
     /// The seed 0 and one worker.
     pub fn new() -> Matrix {
-        Matrix { seed: 0, workers: 1 }
+        Matrix { seed: 0, workers: 1, most_suspensions: 1000 }
     }
 
     /// The seed of all runs. The environment variable `RAMUS_SEED` overrides it.
@@ -264,6 +265,26 @@ impl Matrix {
     /// The number of simulated workers.
     pub fn workers(mut self, workers: usize) -> Matrix {
         self.workers = workers;
+        self
+    }
+
+    /// How many suspensions the undisturbed future may have before it counts as endless. Default: 1000. Each costs three runs.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ramus::testing::Matrix;
+    ///
+    /// let serve = || async {
+    ///     loop {
+    ///         ramus::sleep(Duration::from_secs(1)).await;
+    ///     }
+    /// };
+    /// let error = Matrix::new().most_suspensions(100).run(serve, |_| ()).unwrap_err();
+    /// println!("{error}"); // it has to end by itself: let it take a number of rounds
+    /// assert_eq!(error.report().points().len(), 1);
+    /// ```
+    pub fn most_suspensions(mut self, suspensions: usize) -> Matrix {
+        self.most_suspensions = suspensions;
         self
     }
 
@@ -280,6 +301,7 @@ impl Matrix {
     ///
     /// * `invariant` panicked or returned an error,
     /// * a task, a timer or a socket was left, or something waited for ever, or
+    /// * the undisturbed future was suspended [too often](Matrix::most_suspensions): then nothing else is tried, or
     /// * the future panicked by itself, for example in a destructor.
     ///
     /// # Panics
@@ -303,7 +325,8 @@ impl Matrix {
         };
         let (ran, record) = self.once(&mut make, None);
         look(Point { disturbance: Disturbance::None, index: 0, site: None, callers: Vec::new() }, ran);
-        for (index, sites) in (1..).zip(&record.sites) {
+        let tried = if record.is_endless { &[] } else { &*record.sites };
+        for (index, sites) in (1..).zip(tried) {
             for disturbance in Disturbance::TRIED {
                 let (ran, seen) = self.once(&mut make, Some(Plan { disturbance, at: index }));
                 let ran = if seen.suspensions < index {
@@ -328,12 +351,13 @@ impl Matrix {
         let mut simulation = Simulation::builder().seed(self.seed).workers(self.workers).build();
         let handle = simulation.handle();
         let told = Arc::clone(&record);
+        let most = self.most_suspensions;
         let drained = simulation.try_block_on(async move {
             // A panic stays with the task: what it has spawned goes on as it would after a cancel.
             let opened = ramus_scope::Builder::new().name("matrix").isolate().open(|s: Scope| {
                 let future = make();
                 async move {
-                    let task = s.spawn(Probe::new(future, plan, Arc::clone(&told)));
+                    let task = s.spawn(Probe::new(future, plan, most, Arc::clone(&told)));
                     told.lock().handle = Some(Arc::new(task));
                     Ok(())
                 }
@@ -343,6 +367,9 @@ impl Matrix {
         let left = Leaks::check(&handle);
         let report = simulation.shutdown(Duration::ZERO);
         let mut record = std::mem::take(&mut *record.lock());
+        if record.is_endless {
+            record.sites.truncate(most);
+        }
         let ended = record.handle.take().and_then(Arc::into_inner).and_then(|mut handle| handle.try_result());
         let mut wrong: Vec<String> = Vec::new();
         match drained {
@@ -351,6 +378,9 @@ impl Matrix {
         }
         if !report.is_clean() {
             wrong.push(report.to_string());
+        }
+        if record.is_endless {
+            wrong.push(format!("it was suspended more than {most} times: what is tried has to end by itself"));
         }
         if let Some(Err(error)) = ended {
             if let Ok(payload) = error.into_panic() {

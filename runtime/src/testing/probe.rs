@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub(crate) suspensions: usize,
     /// Where they were, if this run asks for it.
     pub(crate) sites: Vec<Vec<Site>>,
+    /// It was dropped after as many suspensions as it may have.
+    pub(crate) is_endless: bool,
     /// The handle of the probe's own task.
     pub(crate) handle: Option<Arc<JoinHandle<()>>>,
 }
@@ -36,16 +38,17 @@ pub(crate) struct Plan {
 
 pub(crate) struct Probe<F> {
     future: Option<Pin<Box<F>>>,
-    /// None: the suspensions are located.
+    /// None: the suspensions are located, and it ends after `most` of them.
     plan: Option<Plan>,
+    most: usize,
     throws: bool,
     record: Arc<Mutex<Record>>,
     stacks: Arc<Mutex<Option<Vec<Backtrace>>>>,
 }
 
 impl<F> Probe<F> {
-    pub(crate) fn new(future: F, plan: Option<Plan>, record: Arc<Mutex<Record>>) -> Self {
-        Self { future: Some(Box::pin(future)), plan, throws: false, record, stacks: Arc::default() }
+    pub(crate) fn new(future: F, plan: Option<Plan>, most: usize, record: Arc<Mutex<Record>>) -> Self {
+        Self { future: Some(Box::pin(future)), plan, most, throws: false, record, stacks: Arc::default() }
     }
 }
 
@@ -92,6 +95,11 @@ impl<F> Probe<F> {
             record.sites.extend(site);
             (record.suspensions, record.handle.clone())
         };
+        if self.plan.is_none() && number > self.most {
+            self.record.lock().is_endless = true;
+            self.future = None;
+            return Poll::Ready(());
+        }
         let Some(plan) = self.plan.filter(|plan| plan.at == number) else {
             return Poll::Pending;
         };

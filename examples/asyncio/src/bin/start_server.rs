@@ -75,7 +75,12 @@ async fn main() -> Result<(), BoxError> {
             ask(&mut stream, "still served").await
         }));
         while let Some((stream, _peer)) = listener.accept().or_stopping(&s).await? {
-            drop(s.spawn_try(echo(stream)));
+            drop(s.spawn(async move {
+                // One client's error is not the server's.
+                if let Err(error) = echo(stream).await {
+                    eprintln!("a client: {error}");
+                }
+            }));
         }
         drop(listener);
         println!("no new connections");

@@ -38,8 +38,10 @@ impl Grip {
         unsafe { cancel(self.cell(), reason) }
     }
 
+    /// As the handle sees it: its result is there. Without a handle, once the future is gone.
     pub(crate) fn is_finished(&self) -> bool {
-        self.header().run.is_done()
+        let header = self.header();
+        header.life.is_complete() || header.run.is_done() && header.life.is_detached()
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
