@@ -52,7 +52,8 @@ impl Node {
             links.adopter = adopter;
         }
         links.ownerless |= ownerless;
-        let is_late = links.drained;
+        // With a finalizer under way, its future tells at its end.
+        let is_late = links.drained && !links.is_finalizing;
         drop(links);
         if is_late {
             drain(Arc::clone(self));

@@ -158,7 +158,7 @@ impl<F: Future> Future for RunUntilCancelled<F> {
         let waker = cx.waker();
         let answer = raw::enter(Kind::Catch { row: this.row, waker }, |frame| {
             frame.polled();
-            let inside = if *this.polled && frame.is_cut() && !frame.is_held() {
+            let inside = if *this.polled && frame.is_cut() && !frame.is_held_yet() {
                 Inside::Drop
             } else {
                 *this.polled = true;

@@ -187,10 +187,9 @@ impl Running {
         Running { work: Some(work), row: RefCell::new(None), budget, site, polled: false, watch: None }
     }
 
-    /// Polls it in the frame of its scope, `node`. Ready when it has ended or was cut, and its future is dropped.
+    /// Polls it in the frame of its scope, `node`, whose row is that of this poll. Ready when it has ended or was cut, and its future is dropped.
     pub(crate) fn poll(&mut self, node: &Arc<Node>, row: &RowCell, waker: &Waker) -> Poll<()> {
         raw::enter(Kind::Body { node, row, waker }, |frame| {
-            frame.polled();
             let asking = asking::waker(frame, row, waker);
             self.poll_frame(node, asking.as_ref().unwrap_or(waker))
         })
@@ -201,7 +200,7 @@ impl Running {
         let spent = watch.as_ref().is_some_and(|(overrun, _)| overrun.is_over());
         let ended = raw::enter(Kind::Finalizer { row, waker, spent, site }, |frame| {
             frame.polled();
-            let inside = if *polled && frame.is_cut() && !frame.is_held() {
+            let inside = if *polled && frame.is_cut() && !frame.is_held_yet() {
                 Inside::Drop
             } else {
                 *polled = true;
@@ -346,6 +345,7 @@ pub(crate) fn hand_over(node: &Node, mut running: Option<Box<Running>>) {
     let mut links = node.links.lock();
     // An empty scope drains without telling.
     links.drained = true;
+    links.is_finalizing = false;
     if let Some(finalizers) = &mut links.finalizers {
         finalizers.current = running;
     }
@@ -381,7 +381,9 @@ impl Future for Rest {
                 this.end();
                 return Poll::Ready(());
             };
-            if running.poll(&this.node, &this.row, cx.waker()).is_pending() {
+            let waker = cx.waker();
+            raw::enter(Kind::Body { node: &this.node, row: &this.row, waker }, |frame| frame.stayed());
+            if running.poll(&this.node, &this.row, waker).is_pending() {
                 return Poll::Pending;
             }
             this.running = None;
@@ -456,17 +458,21 @@ pub(crate) fn start(node: Arc<Node>) {
 fn spawn_rest(node: Arc<Node>) {
     let mut links = node.links.lock();
     let host = links.finalizers.as_ref().map(|finalizers| Arc::clone(&finalizers.host));
-    let adopter = links.adopter.as_mut().map(|adopter| (Arc::clone(&adopter.node), adopter.key.take()));
+    // Under the lock: the future may come back, and then the scope leaves its adopter.
+    let adopter = links.adopter.as_mut().map(|adopter| {
+        let seat = adopter.node.count.admit(1).then(|| Seat::admitted(&adopter.node));
+        (Arc::clone(&adopter.node), adopter.key.take(), seat)
+    });
     drop(links);
     let Some(host) = host else { unreachable!("a scope with finalizers has their host") };
     let seat = match adopter {
-        Some((adopter, key)) => {
+        Some((adopter, key, seat)) => {
             // From here on it is found through the rows of the task.
             if let Some(key) = key {
                 let entry = adopter.links.lock().adopted.try_remove(key);
                 drop(entry);
             }
-            adopter.count.admit(1).then(|| Seat::admitted(&adopter))
+            seat
         }
         // Nothing is around it: a nameless root for this task alone.
         None => {

@@ -61,6 +61,8 @@ pub(crate) enum Kind<'a> {
 pub(crate) struct Frame<'a> {
     parent: *const (),
     pub(crate) kind: Kind<'a>,
+    /// Boundaries were open inside when it came here from another place. They follow when they are polled.
+    came_held: Cell<bool>,
 }
 
 /// Where a row hangs: its table and the key of the row above it.
@@ -71,7 +73,7 @@ pub(crate) struct Place {
 
 impl<'a> Frame<'a> {
     pub(crate) fn new(parent: *const (), kind: Kind<'a>) -> Frame<'a> {
-        Frame { parent, kind }
+        Frame { parent, kind, came_held: Cell::new(false) }
     }
 
     pub(crate) fn parent_pointer(&self) -> *const () {
@@ -364,6 +366,11 @@ impl<'a> Frame<'a> {
         self.known_place().is_some_and(|place| place.table.is_held(place.key))
     }
 
+    /// Before the poll of what is inside: as [`is_held`](Frame::is_held), wherever the boundaries inside still are.
+    pub(crate) fn is_held_yet(&self) -> bool {
+        self.came_held.get() || self.is_held()
+    }
+
     /// The boundary of this frame is being polled: refreshes its row, and moves it if the future has moved to another
     /// place (D29). `false`: that place is inside the scope of this frame, which cannot go on there.
     pub(crate) fn polled(&self) -> bool {
@@ -391,6 +398,17 @@ impl<'a> Frame<'a> {
         !stale || self.moved(row)
     }
 
+    /// As [`polled`](Frame::polled), for a scope that a task of its adopter polls: its place is that task, wherever its
+    /// future may be.
+    pub(crate) fn stayed(&self) {
+        if let Kind::Body { row, waker, .. } = &self.kind {
+            if let Some(known) = &*row.borrow() {
+                let above = raw::parent(self).and_then(|parent| parent.key_in(&known.table));
+                known.table.polled(known.id, above.unwrap_or(BASE), waker);
+            }
+        }
+    }
+
     /// Gives the boundary of this frame a row in its new place; the old one goes. As [`polled`](Frame::polled).
     fn moved(&self, row: &RowCell) -> bool {
         let node = match &self.kind {
@@ -398,8 +416,12 @@ impl<'a> Frame<'a> {
             _ => None,
         };
         let old = row.borrow_mut().take();
+        self.came_held.set(old.as_ref().is_some_and(|old| old.table.is_held(old.key())));
         if raw::parent(self).is_none_or(|parent| !parent.is_rooted()) && node.is_none() {
             return true;
+        }
+        if let Some(node) = node {
+            node.come_back();
         }
         self.place();
         let is_sound = node.is_none_or(|node| stray::moved(node, raw::parent(self)));

@@ -19,6 +19,8 @@ use crate::watch::Watcher;
 /// What a drained scope comes to next.
 pub(crate) enum Exit {
     Finalize(Finalizer),
+    /// A task of the adopter runs the finalizers.
+    Wait,
     Ended(Ended),
 }
 
@@ -63,16 +65,26 @@ impl Node {
     /// result.
     pub(crate) fn end(&self) -> Exit {
         let mut links = self.links.lock();
+        if links.ownerless && !links.drained {
+            return Exit::Wait;
+        }
         let has_owner = !links.ownerless;
         let finalizers = links.finalizers.as_mut().filter(|_| has_owner);
         if let Some(finalizer) = finalizers.and_then(|finalizers| finalizers.pop()) {
+            links.is_finalizing = true;
             return Exit::Finalize(finalizer);
         }
+        links.is_finalizing = false;
         links.sealed = true;
         let ended = Ended { panic: links.panic.take(), failures: links.failures.take(), reason: links.reason.clone() };
         let leftovers = Leftovers { _finalizers: links.finalizers.take(), ..Node::clear(&mut links) };
+        // Polled outside any scope, it was still counted by the one that it came from (D29).
+        let adopter = links.adopter.take();
         drop(links);
         drop(leftovers);
+        if let Some(adopter) = adopter {
+            adopter.leave();
+        }
         Exit::Ended(ended)
     }
 

@@ -149,7 +149,8 @@ impl<F: Future> Future for Limited<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         if let Some(slot) = this.slot.as_mut().filter(|slot| slot.place.is_some()) {
-            if is_cut() || !slot.poll(cx.waker()) {
+            // In a cut frame only a guaranteed child comes here: it has its slot, or it was not started.
+            if !slot.poll(cx.waker()) {
                 frame::never_started();
                 return Poll::Pending;
             }

@@ -106,17 +106,7 @@ pin_project! {
 
     impl<F> PinnedDrop for Member<F> {
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let Standing::Seated { seat, listing } = this.standing else { return };
-            if this.future.is_some() && seat.state.load().is_cancelled() {
-                seat.state.mark_cut();
-            }
-            if let Err(payload) = inside::drop_caught(this.future.as_mut()) {
-                let _ = seat.panicked(payload);
-            }
-            if let Some(table) = seat.unlist(listing.get()) {
-                stray::frame_ended(&table, BASE_ROW);
-            }
+            this.quit(None);
         }
     }
 }
@@ -153,6 +143,22 @@ impl Seat {
 }
 
 impl<F> Member<F> {
+    /// Drops a future that has not ended. Its table is in its entry, until a cancel takes that; `cancel`, if known, has it too.
+    fn quit(self: Pin<&mut Self>, cancel: Option<&TaskCancel>) {
+        let mut this = self.project();
+        let Standing::Seated { seat, listing } = this.standing else { return };
+        if this.future.is_some() && seat.state.load().is_cancelled() {
+            seat.state.mark_cut();
+        }
+        if let Err(payload) = inside::drop_caught(this.future.as_mut()) {
+            let _ = seat.panicked(payload);
+        }
+        let listed = seat.unlist(listing.replace(Listing::NONE));
+        if let Some(table) = cancel.and_then(TaskCancel::take_table).or(listed) {
+            stray::frame_ended(&table, BASE_ROW);
+        }
+    }
+
     pub(crate) fn new(seat: Seat, future: F) -> Member<F> {
         Member { future: Some(future), standing: Standing::Seated { seat, listing: Cell::new(Listing::NONE) } }
     }
@@ -338,6 +344,13 @@ pin_project! {
         #[pin]
         member: Member<F>,
         cancel: Arc<TaskCancel>,
+    }
+
+    impl<F> PinnedDrop for MemberFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.member.quit(Some(this.cancel));
+        }
     }
 }
 

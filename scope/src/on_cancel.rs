@@ -150,7 +150,8 @@ impl<H: Host> ScopeHandle<H> {
     ///
     /// It runs on the executor, as a task of the scope, which waits for it: neither on the stack of whoever cancels nor after
     /// the scope has ended. It may cancel, spawn and register in the same tree; what it must not do is block. A panic is
-    /// that of a child. If the scope is cancelled already, `f` runs at once; if it ends without a cancel, `f` is dropped.
+    /// that of a child. If the scope is cancelled already, `f` runs at once; if it ends without a cancel, or is
+    /// cancelled only while its finalizers run, when it admits no task any more, `f` is dropped.
     ///
     /// ```
     /// # fn example<H: ramus_scope::Host>(s: &ramus_scope::ScopeHandle<H>, socket: std::net::TcpStream) {

@@ -191,7 +191,7 @@ enum Phase {
 impl Phase {
     /// Closes `node`, whose body is gone.
     fn after_body(node: &Arc<Node>, row: &RowCell) -> Phase {
-        lose_strays(row);
+        stray::body_ended(row);
         if node.close_own() { Phase::Drained } else { Phase::Draining }
     }
 }
@@ -242,10 +242,10 @@ where
         if matches!(self.phase, Phase::Body) && self.as_mut().poll_body(cx).is_pending() {
             return Poll::Pending;
         }
-        if matches!(self.phase, Phase::Draining) && self.as_mut().poll_drain(cx).is_pending() {
-            return Poll::Pending;
-        }
         loop {
+            if matches!(self.phase, Phase::Draining) && self.as_mut().poll_drain(cx).is_pending() {
+                return Poll::Pending;
+            }
             if matches!(self.phase, Phase::Finalizing(_)) && self.as_mut().poll_finalizer(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -311,7 +311,7 @@ where
             }
             let given_up = node.state.load().is_given_up();
             let is_cut = *this.polled && frame.is_cut();
-            let inside = if given_up || (is_cut && !frame.is_held()) {
+            let inside = if given_up || (is_cut && !frame.is_held_yet()) {
                 Inside::Drop
             } else {
                 *this.polled = true;
@@ -399,11 +399,15 @@ where
     }
 
     /// Ready when the finalizer under way has ended.
-    fn poll_finalizer(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
+    fn poll_finalizer(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.as_mut().project();
         let (Some(node), Phase::Finalizing(running)) = (&*this.node, &mut *this.phase) else {
             unreachable!("asked for in this phase alone")
         };
+        let is_sound = raw::enter(Kind::Body { node, row: this.row, waker: cx.waker() }, |frame| frame.polled());
+        if !is_sound {
+            return self.leave_inside();
+        }
         let polled = running.poll(node, this.row, cx.waker());
         if polled.is_pending() {
             watch::suspend(node, this.unarmed, cx);
@@ -428,6 +432,10 @@ where
         let ended = match node.end() {
             Exit::Finalize(finalizer) => {
                 *this.phase = Phase::Finalizing(Box::new(Running::new(finalizer)));
+                return None;
+            }
+            Exit::Wait => {
+                *this.phase = Phase::Draining;
                 return None;
             }
             Exit::Ended(ended) => ended,
@@ -465,14 +473,6 @@ enum Gone {
     Inside,
 }
 
-/// The frame of a body has ended: what has left it is adopted by its scope.
-fn lose_strays(row: &RowCell) {
-    let at = row.borrow().as_ref().map(|row| (Arc::clone(&row.table), row.id));
-    if let Some((table, id)) = at {
-        stray::frame_ended(&table, id);
-    }
-}
-
 /// A scope's future is dropped half-way: what is left is cancelled, and the scope around waits for it (D28).
 fn leave<Fut>(node: &Arc<Node>, row: &RowCell, body: Pin<&mut Option<Fut>>, phase: &mut Phase, reason: Reason) {
     let phase = mem::replace(phase, Phase::Done);
@@ -483,7 +483,7 @@ fn leave<Fut>(node: &Arc<Node>, row: &RowCell, body: Pin<&mut Option<Fut>>, phas
     if let Err(payload) = raw::enter(kind, |_| inside::drop_caught(body)) {
         node.keep_panic(payload);
     }
-    lose_strays(row);
+    stray::body_ended(row);
     node.end_early();
     match phase {
         Phase::Body | Phase::Draining => {}

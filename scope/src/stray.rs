@@ -21,7 +21,8 @@
 //! 5. Parents never form a circle: a scope that is polled inside itself (by a task of its own) would wait for itself. It
 //!    is treated as dropped there (D28).
 
-use crate::frame::Frame;
+use crate::adoption;
+use crate::frame::{Frame, RowCell};
 use crate::reason::{Reason, ReasonKind};
 use crate::sync::Arc;
 use crate::table::{RowId, RowRef, Table};
@@ -33,11 +34,10 @@ impl Node {
     /// owes [`close`]. Under the lock of `links`.
     pub(crate) fn give_up(&self, links: &mut Links) -> bool {
         let state = self.state.load();
-        let due = state.is_stray()
-            && state.is_cancelled()
-            && !state.is_given_up()
-            && !links.is_leaving
-            && self.count.is_open();
+        if !state.is_stray() || !state.is_cancelled() || state.is_given_up() || links.is_leaving {
+            return false;
+        }
+        let due = self.count.is_open();
         if due {
             self.count.disown();
             self.state.mark_cut();
@@ -45,7 +45,17 @@ impl Node {
             // A task of the adopter runs its finalizers.
             links.ownerless = true;
         }
-        due
+        due || links.is_finalizing
+    }
+
+    /// Its future was lost with a finalizer in its hands, which nobody else can run.
+    fn leave_finalizer(&self) {
+        let mut links = self.links.lock();
+        let adopter = if links.is_finalizing { links.adopter.take() } else { None };
+        drop(links);
+        if let Some(adopter) = adopter {
+            adopter.leave();
+        }
     }
 
     /// Its future is being dropped. `true`: the scope was closed without it. Nobody adopts it alive from now on.
@@ -54,6 +64,16 @@ impl Node {
         links.is_leaving = true;
         self.state.clear_stray();
         self.state.load().is_given_up()
+    }
+
+    /// Its future is polled again. From here on nobody finds it where it was: a cancel that is in force in its new place
+    /// finds it there, and not lost.
+    pub(crate) fn come_back(&self) {
+        let mut links = self.links.lock();
+        self.state.clear_stray();
+        let home = links.home.take();
+        drop(links);
+        drop(home);
     }
 
     /// Is it around itself? With all the locks on the way, so that of two moves that close a circle together one at least
@@ -83,9 +103,21 @@ pub(crate) fn frame_ended(table: &Arc<Table>, id: RowId) {
     close(given_up);
 }
 
+/// The frame of a body has ended: what has left it is adopted by its scope.
+pub(crate) fn body_ended(row: &RowCell) {
+    let at = row.borrow().as_ref().map(|row| (Arc::clone(&row.table), row.id));
+    if let Some((table, id)) = at {
+        frame_ended(&table, id);
+    }
+}
+
 /// Closes scopes that were given up, whose future nobody polls. What is inside them is given up with them.
 pub(crate) fn close(mut given_up: Vec<Arc<Node>>) {
     while let Some(node) = given_up.pop() {
+        if !node.state.load().is_given_up() {
+            node.leave_finalizer();
+            continue;
+        }
         let home = node.let_alarm_go();
         if let Some((table, id)) = home {
             strand(&table, id, &mut given_up);
@@ -107,12 +139,19 @@ fn adopt(node: &Arc<Node>, table: &Arc<Table>, home: RowId, given_up: &mut Vec<A
     let around = Arc::clone(&adopter.node);
     let mut links = node.links.lock();
     let is_there = links.home.as_ref().is_some_and(|(known, at)| Arc::ptr_eq(known, table) && *at == home);
-    if !is_there || links.adopter.is_some() || links.drained || links.is_leaving {
+    let is_left = links.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
+    let is_over = links.drained && !links.is_finalizing && !is_left;
+    if !is_there || links.adopter.is_some() || is_over || links.is_leaving {
         drop(links);
         adopter.leave();
         return;
     }
     links.adopter = Some(adopter);
+    // Its future was told that it has drained, and has run no finalizer yet.
+    let is_late = links.drained && !links.is_finalizing;
+    if is_late {
+        (links.drained, links.ownerless) = (false, true);
+    }
     node.state.mark_stray();
     node.state.set_shielded(false);
     if node.give_up(&mut links) {
@@ -126,6 +165,9 @@ fn adopt(node: &Arc<Node>, table: &Arc<Table>, home: RowId, given_up: &mut Vec<A
             walk::kill(node, reason);
         }
     }
+    if is_late {
+        adoption::drain(Arc::clone(node));
+    }
 }
 
 /// The future of `node` is polled in another place and has its new row; `frame` is around it. It leaves its adopter, and
@@ -136,7 +178,6 @@ pub(crate) fn moved(node: &Arc<Node>, frame: Option<&Frame<'_>>) -> bool {
     let before = node.parent();
     let Some((around, shielded)) = frame.and_then(Frame::scope) else {
         // Outside any scope: it stays a member of the one that it came from.
-        node.state.clear_stray();
         node.be_adopted();
         return true;
     };
@@ -149,7 +190,6 @@ pub(crate) fn moved(node: &Arc<Node>, frame: Option<&Frame<'_>>) -> bool {
         }
     }
     let mut links = node.links.lock();
-    node.state.clear_stray();
     node.state.set_shielded(shielded);
     let adopter = if node.state.load().is_given_up() { None } else { links.adopter.take() };
     drop(links);

@@ -101,6 +101,8 @@ pub(crate) struct Links {
     pub(crate) sealed: bool,
     /// No future of its own sees to its end: it was dropped, or it is a root.
     pub(crate) ownerless: bool,
+    /// Its future is running a finalizer.
+    pub(crate) is_finalizing: bool,
     pub(crate) ended: bool,
 }
 

@@ -125,7 +125,8 @@ impl Walk {
     /// `true` if this was the first kill of the node.
     fn kill_one(&mut self, node: &Arc<Node>, reason: Reason) -> bool {
         let mut links = node.links.lock();
-        if links.ended {
+        // What a scope whose future was dropped has left behind may still be protected by shields and budgets (D28).
+        if links.ended && links.sealed {
             return false;
         }
         Node::keep_reason(&mut links, reason);
