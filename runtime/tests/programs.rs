@@ -2,7 +2,8 @@
 //! among what the rules allow when every statement of every task may come before or after any other, and when clocks
 //! strike whenever they like.
 //!
-//! `RAMUS_PROGRAMS` sets how many programs run on each number of workers, `RAMUS_SEED` the first one.
+//! `RAMUS_PROGRAMS` sets how many programs run on each number of workers, `RAMUS_SEED` the first one, `RAMUS_LEAKS` how many scopes a
+//! program may leak (none if it is not set).
 #![allow(missing_docs)]
 
 mod common;
@@ -56,11 +57,17 @@ impl Rig for Handle {
         Instant::now() + Self::time(time)
     }
 
+    fn patience() -> impl Future<Output = ()> + Send {
+        ramus::sleep(PATIENCE)
+    }
+
     fn time(time: u16) -> Duration {
         Duration::from_millis(u64::from(time))
     }
 }
 
+/// How long a program with a leaked scope may take before it is cancelled. Too short changes nothing: the rules allow it.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// How many orders of one program are looked at.
 const LIMIT: usize = 3_000;
 /// Programs that run at a time.

@@ -114,7 +114,8 @@ impl Node {
         site: &'static Location<'static>,
     ) -> Result<(), DeadlineError> {
         let mut links = self.links.lock();
-        if links.ended || links.drained {
+        // Its finalizers are still to run, unless nobody is left to answer.
+        if links.ended || links.drained && links.ownerless {
             return Err(DeadlineError::CLOSED);
         }
         if links.deadline.passed {

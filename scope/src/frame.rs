@@ -117,7 +117,8 @@ impl<'a> Frame<'a> {
             match &frame.kind {
                 Kind::Shield { row, .. } => {
                     if let Some(row) = &*row.borrow() {
-                        return row.table.is_spent(row.id);
+                        // A kill by the task itself uses the row up when the poll is over.
+                        return row.table.is_spent(row.id) || frame.is_killed();
                     }
                 }
                 Kind::Finalizer { row, spent, .. } => {

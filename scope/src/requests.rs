@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
+use crate::admit::catch_up;
 use crate::deadline::DeadlineError;
 use crate::handle::ScopeHandle;
 use crate::host::Host;
@@ -27,6 +28,7 @@ impl<H: Host> ScopeHandle<H> {
     /// ```
     #[track_caller]
     pub fn kill(&self, reason: impl Into<Reason>) -> bool {
+        catch_up(self.node());
         let reason = reason.into().at(Location::caller(), Some(self.node()));
         walk::kill(self.node(), reason)
     }

@@ -27,6 +27,8 @@ pub enum Key {
     Handle(Id),
     /// The answer of a statement: the body it stands in and its place.
     Op(Id, usize),
+    /// Whether the driver had to cancel the outermost scope: only a leaked one was left.
+    End,
 }
 
 /// Why something was cancelled: the kind of the first reason, and whether it came from above.

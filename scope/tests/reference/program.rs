@@ -19,16 +19,30 @@ pub enum Op {
         deadline: Option<u16>,
         isolate: bool,
     },
+    /// Opens a scope, polls it once, and forgets its future if it has not answered.
+    Leak {
+        body: Id,
+        deadline: Option<u16>,
+    },
     Spawn {
         body: Id,
         scope: Id,
         fallible: bool,
+    },
+    /// Has the body run when everything in the scope has ended.
+    Defer {
+        body: Id,
+        scope: Id,
+        budget: Option<u16>,
     },
     /// Waits for what this body spawned last.
     Join,
     /// Cancels what this body spawned last, alone.
     CancelTask,
     Cancel {
+        scope: Id,
+    },
+    Kill {
         scope: Id,
     },
     /// Asks whether it is cancelled.
@@ -86,6 +100,9 @@ pub struct Body {
     around: Vec<Id>,
 }
 
+/// How many finalizers a program may have.
+const DEFERS: usize = 6;
+
 /// A program: the first body is that of its outermost scope.
 #[derive(Clone)]
 pub struct Program {
@@ -105,7 +122,9 @@ impl Op {
     fn bodies(&mut self) -> Vec<&mut Id> {
         match self {
             Op::Open { body, .. }
+            | Op::Leak { body, .. }
             | Op::Spawn { body, .. }
+            | Op::Defer { body, .. }
             | Op::Shield { body, .. }
             | Op::Catch { body, .. }
             | Op::Timeout { body, .. }
@@ -118,7 +137,9 @@ impl Op {
     fn scope(&mut self) -> Option<&mut Id> {
         match self {
             Op::Spawn { scope, .. }
+            | Op::Defer { scope, .. }
             | Op::Cancel { scope }
+            | Op::Kill { scope }
             | Op::Ask { scope }
             | Op::Stop { scope, .. }
             | Op::Move { scope, .. } => Some(scope),
@@ -128,11 +149,14 @@ impl Op {
 }
 
 impl Program {
-    /// Numbers the bodies. What was drawn for a scope chooses among those around (even) or among all (odd).
+    /// Numbers the bodies, inside an outermost scope that no statement names: it adopts what is dropped or leaked in a
+    /// finalizer. What was drawn for a scope chooses among those around (even) or among all (odd).
     fn number(root: Block) -> Program {
         let mut program = Program { bodies: Vec::new() };
-        let mut scopes = vec![0];
-        program.add(root, vec![0], &mut scopes);
+        let mut scopes = Vec::new();
+        let open = Op::Open { body: 0, deadline: None, isolate: false };
+        program.add((vec![Tree { op: open, inside: vec![root] }], End::Value), Vec::new(), &mut scopes, false);
+        program.bound();
         for body in &mut program.bodies {
             for scope in body.ops.iter_mut().filter_map(Op::scope) {
                 let drawn = usize::from(*scope / 2);
@@ -143,22 +167,55 @@ impl Program {
         program
     }
 
-    fn add(&mut self, (trees, end): Block, around: Vec<Id>, scopes: &mut Vec<Id>) {
+    fn add(&mut self, (trees, end): Block, around: Vec<Id>, scopes: &mut Vec<Id>, in_finalizer: bool) {
         let own = self.bodies.len();
         self.bodies.push(Body { ops: Vec::new(), end, around: around.clone() });
         for Tree { mut op, inside } in trees {
+            // A finalizer opens no scope: one that is handed over to the adopter half-way has nothing open but shields.
+            if let (true, Op::Open { body, .. } | Op::Leak { body, .. }) = (in_finalizer, &op) {
+                op = Op::Catch { body: *body, resume: false };
+            }
+            let in_finalizer = in_finalizer || matches!(op, Op::Defer { .. });
             for (at, block) in inside.into_iter().enumerate() {
                 let id = self.bodies.len() as Id;
                 let mut around = around.clone();
-                if let Op::Open { .. } = op {
+                if let Op::Open { .. } | Op::Leak { .. } = op {
                     around.push(id);
                     scopes.push(id);
                 }
                 *op.bodies()[at] = id;
-                self.add(block, around, scopes);
+                self.add(block, around, scopes, in_finalizer);
             }
             self.bodies[own].ops.push(op);
         }
+    }
+
+    /// Turns what comes too often into what costs the search less.
+    fn bound(&mut self) {
+        let most = std::env::var("RAMUS_LEAKS").map_or(0, |number| number.parse().expect("RAMUS_LEAKS"));
+        let (mut leaks, mut defers) = (0, 0);
+        for op in self.bodies.iter_mut().flat_map(|body| &mut body.ops) {
+            match *op {
+                Op::Leak { body, deadline } => {
+                    leaks += 1;
+                    if leaks > most {
+                        *op = Op::Open { body, deadline, isolate: false };
+                    }
+                }
+                Op::Defer { body, scope, .. } => {
+                    defers += 1;
+                    if defers > DEFERS {
+                        *op = Op::Spawn { body, scope, fallible: true };
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// May it leave a scope that ends only when it is cancelled?
+    pub fn leaks(&self) -> bool {
+        self.bodies.iter().flat_map(|body| &body.ops).any(|op| matches!(op, Op::Leak { .. }))
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, body: Id, depth: usize) -> fmt::Result {
@@ -195,6 +252,7 @@ fn leaf(longest: u16) -> impl Strategy<Value = Op> + Clone {
         1 => Just(Op::Join),
         1 => Just(Op::CancelTask),
         2 => scope.clone().prop_map(|scope| Op::Cancel { scope }),
+        1 => scope.clone().prop_map(|scope| Op::Kill { scope }),
         1 => scope.clone().prop_map(|scope| Op::Ask { scope }),
         1 => (scope.clone(), time.clone()).prop_map(|(scope, grace)| Op::Stop { scope, grace }),
         1 => (scope, time.clone()).prop_map(|(scope, deadline)| Op::Move { scope, deadline }),
@@ -213,12 +271,26 @@ fn nest(longest: u16) -> impl Strategy<Value = Op> + Clone {
     prop_oneof![
         4 => (maybe(), prop::bool::weighted(0.2))
             .prop_map(|(deadline, isolate)| Op::Open { body: 0, deadline, isolate }),
+        1 => maybe().prop_map(|deadline| Op::Leak { body: 0, deadline }),
         5 => (scope(), any::<bool>()).prop_map(|(scope, fallible)| Op::Spawn { body: 0, scope, fallible }),
+        2 => (scope(), maybe()).prop_map(|(scope, budget)| Op::Defer { body: 0, scope, budget }),
         2 => prop::option::of(time.clone()).prop_map(|budget| Op::Shield { body: 0, budget }),
         2 => any::<bool>().prop_map(|resume| Op::Catch { body: 0, resume }),
         1 => time.clone().prop_map(|after| Op::Timeout { body: 0, after }),
         2 => time.prop_map(|after| Op::DropAfter { body: 0, after }),
     ]
+}
+
+/// A cancel reaches a shield, whose budget ends while code in it can go on to another shield.
+fn spent(longest: u16, inside: impl Strategy<Value = Block> + Clone) -> impl Strategy<Value = Tree> + Clone {
+    let budget = 0..longest;
+    (budget.clone(), budget, inside.clone(), inside).prop_map(|(outer, inner, caught, shielded)| {
+        let shield = |budget, inside| Tree { op: Op::Shield { body: 0, budget: Some(budget) }, inside: vec![inside] };
+        let caught = Tree { op: Op::Catch { body: 0, resume: false }, inside: vec![caught] };
+        let cancel = Tree { op: Op::Cancel { scope: 0 }, inside: Vec::new() };
+        let block = vec![cancel, caught, shield(inner, shielded)];
+        shield(outer, (block, End::Value))
+    })
 }
 
 /// Programs of so many levels of bodies, whose times are below `longest`.
@@ -227,9 +299,10 @@ pub fn programs(longest: u16, levels: u32) -> impl Strategy<Value = Program> {
     let tree = (1..levels).fold(leaf.clone().boxed(), |op, _| {
         let both = any::<bool>().prop_map(|unordered| Op::Both { left: 0, right: 0, unordered });
         let nested = (nest(longest), block(op.clone())).prop_map(|(op, inside)| Tree { op, inside: vec![inside] });
+        let spent = spent(longest, block(op.clone()));
         let both =
             (both, block(op.clone()), block(op)).prop_map(|(op, left, right)| Tree { op, inside: vec![left, right] });
-        prop_oneof![11 => leaf.clone(), 10 => nested, 1 => both].boxed()
+        prop_oneof![22 => leaf.clone(), 20 => nested, 2 => both, 1 => spent].boxed()
     });
     block(tree).prop_map(Program::number)
 }

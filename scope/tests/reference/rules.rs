@@ -6,6 +6,8 @@
 
 mod code;
 mod ends;
+mod finalize;
+mod leak;
 mod take;
 
 use super::program::{Id, Program};
@@ -33,6 +35,13 @@ enum Kind {
     },
     Branch {
         unordered: bool,
+    },
+    /// A finalizer of that scope.
+    Finalizer {
+        scope: usize,
+        /// When its budget ends.
+        at: u64,
+        spent: bool,
     },
 }
 
@@ -80,6 +89,7 @@ struct Frame {
 enum Phase {
     Body,
     Draining,
+    Finalizing,
     /// It has ended without an answer: its future waits to be dropped (rule 4).
     Mute,
     Closed,
@@ -97,6 +107,7 @@ struct Scope {
     adopter: Option<usize>,
     members: u32,
     reason: Option<Why>,
+    killed: bool,
     stopping: bool,
     was_cut: bool,
     value: bool,
@@ -104,6 +115,21 @@ struct Scope {
     panic: Option<Id>,
     deadline: Option<u64>,
     graces: Vec<u64>,
+    /// Their bodies and budgets.
+    finalizers: Vec<(Id, u64)>,
+    leak: Leak,
+}
+
+/// D29: a scope whose future is forgotten after its first poll.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Leak {
+    No,
+    /// It is in its first poll.
+    Soon,
+    /// Nobody will poll it again; it still holds back the drop of the code around it.
+    Holds,
+    /// It was woken, and not polled (rule 5).
+    LetGo,
 }
 
 #[derive(Clone, Hash)]
@@ -130,6 +156,12 @@ pub enum Step {
     Spend(usize),
     Deadline(usize),
     Grace(usize, usize),
+    Overrun(usize),
+    /// The first poll of a scope is over: its future is forgotten.
+    Forget(usize),
+    Abandon(usize),
+    /// Only what was leaked is left: the driver cancels the outermost scope.
+    End,
     /// The time moves.
     Wait(u64),
 }
@@ -137,6 +169,8 @@ pub enum Step {
 #[derive(Clone, Hash)]
 pub struct Machine {
     now: u64,
+    /// The driver has cancelled the outermost scope.
+    at_end: bool,
     frames: Vec<Frame>,
     scopes: Vec<Scope>,
     tasks: Vec<Task>,
@@ -156,9 +190,16 @@ pub struct Run<'a> {
 
 impl Machine {
     pub fn new(run: &Run<'_>) -> Machine {
-        let mut machine =
-            Machine { now: 0, frames: Vec::new(), scopes: Vec::new(), tasks: Vec::new(), said: 0, wrong: None };
-        machine.open_scope(None, 0, None, false);
+        let mut machine = Machine {
+            now: 0,
+            at_end: false,
+            frames: Vec::new(),
+            scopes: Vec::new(),
+            tasks: Vec::new(),
+            said: 0,
+            wrong: None,
+        };
+        machine.open_scope(None, 0, None, false, Leak::No);
         machine.go_on(run);
         machine
     }
@@ -166,8 +207,19 @@ impl Machine {
     fn say(&mut self, run: &Run<'_>, key: Key, seen: Seen) {
         let at = if run.parallel || matches!(key, Key::Handle(_)) { 0 } else { self.now };
         match run.outcome.get(&key) {
-            Some(there) if *there == (seen.clone(), at) => self.said += 1,
+            Some((there, then)) if *then == at && self.is_same(there, &seen) => self.said += 1,
             _ => self.wrong = self.wrong.take().or(Some((key, seen, at))),
+        }
+    }
+
+    /// The same. A scope that never suspended looks for its reason late, and may find another one than the first where
+    /// there was a kill as well.
+    fn is_same(&self, there: &Seen, seen: &Seen) -> bool {
+        match (there, seen) {
+            (Seen::Cancelled(_, was_started), Seen::Cancelled(_, started)) => {
+                was_started == started && (there == seen || self.scopes.iter().any(|scope| scope.killed))
+            }
+            _ => there == seen,
         }
     }
 
@@ -176,7 +228,8 @@ impl Machine {
     /// Cancelled as this frame sees it, through its shields; and why.
     fn cut(&self, frame: Option<usize>) -> Option<Why> {
         let mut at = frame;
-        while let Some(frame) = at.map(|at| &self.frames[at]) {
+        while let Some(here) = at {
+            let frame = &self.frames[here];
             match frame.kind {
                 Kind::Task(task) => {
                     let Task { own, scope, .. } = self.tasks[task];
@@ -186,7 +239,13 @@ impl Machine {
                 Kind::Timeout { expired: true, .. } => return Some(Why::own("deadline")),
                 // D7: a shield stops what comes from outside it; a spent one is transparent (rule 4).
                 Kind::Shield { spent: false, .. } => return None,
-                Kind::Shield { .. } => return self.cut(frame.parent).map(|_| Why::own("shield_budget")),
+                Kind::Shield { .. } if !self.is_killed(here) => {
+                    return self.cut(frame.parent).map(|_| Why::own("shield_budget"));
+                }
+                // No cancel from around gets into a finalizer; its own budget and a kill do.
+                Kind::Finalizer { spent: false, .. } => return None,
+                Kind::Finalizer { scope, .. } if self.scopes[scope].killed => return self.scopes[scope].reason,
+                Kind::Finalizer { .. } => return Some(Why::own("shield_budget")),
                 _ => {}
             }
             at = frame.parent;
@@ -201,8 +260,9 @@ impl Machine {
     /// Rule 4: an open scope, a shield and a catch hold back the drop of the frame around them.
     fn holds(&self, frame: usize) -> bool {
         let own = match self.frames[frame].kind {
-            Kind::Scope(scope) => matches!(self.scopes[scope].phase, Phase::Body | Phase::Draining),
-            Kind::Shield { spent, .. } => !spent,
+            Kind::Scope(scope) if self.scopes[scope].leak == Leak::LetGo => return false,
+            Kind::Scope(scope) => self.is_open(scope),
+            Kind::Shield { spent, .. } | Kind::Finalizer { spent, .. } => !spent,
             Kind::Catch { .. } => true,
             _ => false,
         };
@@ -214,6 +274,7 @@ impl Machine {
         let drops = match self.frames[frame].kind {
             Kind::Task(task) => self.tasks[task].refused.is_none(),
             Kind::Catch { .. } | Kind::Timeout { expired: true, .. } => true,
+            Kind::Finalizer { spent, .. } => spent && self.frames[frame].polled,
             Kind::Scope(scope) => self.scopes[scope].phase == Phase::Body,
             _ => false,
         };
@@ -222,7 +283,8 @@ impl Machine {
 
     /// Nothing in it is in the middle of a poll.
     fn rests(&self, frame: usize) -> bool {
-        self.frames[frame].wait != Wait::Now && self.inside(frame).all(|at| self.rests(at))
+        self.frames[frame].wait != Wait::Now
+            && self.inside(frame).all(|at| self.rests(at) && self.leak_of(at) != Leak::Soon)
     }
 
     /// A frame around it drops it first.
@@ -253,7 +315,7 @@ impl Machine {
     }
 
     fn open(&self) -> impl DoubleEndedIterator<Item = usize> + '_ {
-        (0..self.frames.len()).filter(|&at| self.frames[at].open)
+        (0..self.frames.len()).filter(|&at| self.frames[at].open && !self.is_asleep(at))
     }
 
     /// Rule 7: soft stop reaches everything below, through shields; a cancel says it as well.
@@ -280,6 +342,10 @@ impl Machine {
         orphan || matches!(phase, Phase::Mute | Phase::Closed)
     }
 
+    fn is_open(&self, scope: usize) -> bool {
+        matches!(self.scopes[scope].phase, Phase::Body | Phase::Draining | Phase::Finalizing)
+    }
+
     /// D27: the body has ended and no member is left.
     fn is_drained(&self, scope: usize) -> bool {
         let Scope { phase, members, .. } = self.scopes[scope];
@@ -287,7 +353,7 @@ impl Machine {
     }
 
     fn is_closed(&self, scope: usize) -> bool {
-        matches!(self.scopes[scope].phase, Phase::Mute | Phase::Closed) || self.is_drained(scope)
+        matches!(self.scopes[scope].phase, Phase::Finalizing | Phase::Mute | Phase::Closed) || self.is_drained(scope)
     }
 
     /// Everything that may happen next.
@@ -313,6 +379,7 @@ impl Machine {
             }
             match kind {
                 Kind::Shield { spends, spent: false, .. } if due(spends) => steps.push(Step::Spend(at)),
+                Kind::Finalizer { at: end, spent: false, .. } if due(Some(end)) => steps.push(Step::Overrun(at)),
                 Kind::Scope(scope) if !self.is_ended(scope) => {
                     let Scope { deadline, ref graces, .. } = self.scopes[scope];
                     steps.extend(due(deadline).then_some(Step::Deadline(scope)));
@@ -320,6 +387,10 @@ impl Machine {
                     steps.extend(graces.map(|grace| Step::Grace(scope, grace)));
                 }
                 _ => {}
+            }
+            steps.extend(self.leaking(at));
+            if self.is_asleep(at) {
+                continue;
             }
             if self.is_lost(at) && !run.parallel {
                 // That drop may come later in the same poll.
@@ -346,20 +417,24 @@ impl Machine {
         }
         let later = (steps.is_empty() || run.parallel).then(|| self.next_time()).flatten();
         steps.extend(later.map(Step::Wait));
+        let end = !self.at_end && run.outcome.contains_key(&Key::End);
+        steps.extend((end && (steps.is_empty() || run.parallel)).then_some(Step::End));
         steps
     }
 
     /// When the next clock strikes.
     fn next_time(&self) -> Option<u64> {
-        let frames = self.frames.iter().filter(|frame| frame.open);
-        let frames = frames.flat_map(|frame| {
+        let frames = (0..self.frames.len()).filter(|&at| self.frames[at].open);
+        let frames = frames.flat_map(|at| {
+            let (frame, asleep) = (&self.frames[at], self.is_asleep(at));
             let kind = match frame.kind {
                 Kind::Shield { spends, spent: false, .. } => spends,
-                Kind::Timeout { at, expired: false } | Kind::Race { at } => Some(at),
+                Kind::Finalizer { at, spent: false, .. } => Some(at),
+                Kind::Timeout { at, expired: false } | Kind::Race { at } if !asleep => Some(at),
                 _ => None,
             };
             let wait = match frame.wait {
-                Wait::Time(at) | Wait::Stopping(_, at) => Some(at),
+                Wait::Time(at) | Wait::Stopping(_, at) if !asleep => Some(at),
                 _ => None,
             };
             [kind, wait]

@@ -17,6 +17,10 @@ use ramus_scope::{CutOn, Host, JoinError, Scope, ScopeError, run_until_cancelled
 use super::program::{End, Id, Op, Program};
 use super::{Key, Outcome, Seen, Why};
 
+/// The driver cancels the outermost scope at that time (in virtual time, nothing else can happen then), if a leaked scope
+/// has kept it open.
+pub const PATIENCE: u64 = 60_000;
+
 /// A host with what the programs need of a runtime.
 pub trait Rig: Host<JoinHandle<()>: Future<Output = Result<(), JoinError>> + Send + Unpin> {
     fn sleep(time: u16) -> impl Future<Output = ()> + Send + 'static;
@@ -27,6 +31,8 @@ pub trait Rig: Host<JoinHandle<()>: Future<Output = Result<(), JoinError>> + Sen
     fn now(&self) -> u64;
     fn instant(&self, time: u16) -> Instant;
     fn time(time: u16) -> Duration;
+    /// Until nothing else can happen, or hardly.
+    fn patience() -> impl Future<Output = ()> + Send;
 }
 
 /// The error of the body with that number.
@@ -66,7 +72,13 @@ async fn answer<H: Future + Unpin>(handle: &Mutex<Option<H>>) -> Option<H::Outpu
 type Alive = Arc<AtomicUsize>;
 
 /// An open scope, with who is alive in it and in those around.
-type Opened<H> = (Scope<H, Failed>, Vec<Alive>);
+#[derive(Clone)]
+struct Opened<H: Rig> {
+    scope: Scope<H, Failed>,
+    around: Vec<Alive>,
+    /// Its future is leaked, and a finalizer perhaps with it.
+    leaked: bool,
+}
 
 struct Guard(Vec<Alive>);
 
@@ -145,18 +157,29 @@ struct Place<H: Rig> {
     /// The innermost scope, and who is alive in it and in those around.
     scope: Option<Scope<H, Failed>>,
     around: Vec<Alive>,
+    /// It runs in a future that is forgotten.
+    leaked: bool,
 }
 
 impl<H: Rig> Clone for Place<H> {
     fn clone(&self) -> Self {
-        Place { shared: Arc::clone(&self.shared), scope: self.scope.clone(), around: self.around.clone() }
+        Place {
+            shared: Arc::clone(&self.shared),
+            scope: self.scope.clone(),
+            around: self.around.clone(),
+            leaked: self.leaked,
+        }
     }
 }
 
 impl<H: Rig> Place<H> {
+    fn counted(&self) -> &[Alive] {
+        if self.leaked { &[] } else { &self.around }
+    }
+
     /// A body that counts as alive from now on.
     fn run(&self, body: Id) -> Work {
-        let (work, guard) = (self.run_uncounted(body), Guard::new(&self.around));
+        let (work, guard) = (self.run_uncounted(body), Guard::new(self.counted()));
         Box::pin(async move {
             let _guard = guard;
             work.await
@@ -167,7 +190,7 @@ impl<H: Rig> Place<H> {
     fn run_uncounted(&self, body: Id) -> Work {
         let place = self.clone();
         Box::pin(async move {
-            let _guard = Guard::new(&place.around);
+            let _guard = Guard::new(place.counted());
             let mut watch = Watch { shared: Arc::clone(&place.shared), body, ended: false };
             let result = place.statements(body).await;
             watch.ended = true;
@@ -216,9 +239,21 @@ impl<H: Rig> Place<H> {
             Op::Yield => H::pause().await,
             Op::Foreign => H::foreign().await,
             Op::Open { body, deadline, isolate } => self.open(body, deadline, isolate).await,
+            Op::Leak { body, deadline } => {
+                let leaking = Place { leaked: true, ..self.clone() };
+                let mut open = Box::pin(async move { leaking.open(body, deadline, false).await });
+                if poll_fn(|cx| Poll::Ready(open.as_mut().poll(cx))).await.is_pending() {
+                    std::mem::forget(open);
+                }
+            }
+            Op::Defer { body, scope, budget } => {
+                if let Some(opened) = shared.scope(scope) {
+                    answer(self.defer(opened, body, budget));
+                }
+            }
             Op::Spawn { body, scope, fallible } => {
-                if let Some((scope, around)) = shared.scope(scope) {
-                    let place = Place { scope: Some(scope.clone()), around, ..self.clone() };
+                if let Some(Opened { scope, around, .. }) = shared.scope(scope) {
+                    let place = Place { scope: Some(scope.clone()), around, leaked: false, ..self.clone() };
                     let handle = place.spawn(&scope, body, fallible);
                     shared.handles.lock().unwrap().push((body, Arc::clone(&handle)));
                     *spawned = Some((body, handle));
@@ -238,22 +273,27 @@ impl<H: Rig> Place<H> {
                 }
             }
             Op::Cancel { scope } => {
-                if let Some((scope, _)) = shared.scope(scope) {
+                if let Some(Opened { scope, .. }) = shared.scope(scope) {
                     answer(scope.cancel("the program"));
                 }
             }
+            Op::Kill { scope } => {
+                if let Some(Opened { scope, .. }) = shared.scope(scope) {
+                    answer(scope.kill("the program"));
+                }
+            }
             Op::Ask { scope } => {
-                if let Some((scope, _)) = shared.scope(scope) {
+                if let Some(Opened { scope, .. }) = shared.scope(scope) {
                     answer(scope.is_cancelled());
                 }
             }
             Op::Stop { scope, grace } => {
-                if let Some((scope, _)) = shared.scope(scope) {
+                if let Some(Opened { scope, .. }) = shared.scope(scope) {
                     answer(scope.stop(H::time(grace)));
                 }
             }
             Op::Move { scope, deadline } => {
-                if let Some((scope, _)) = shared.scope(scope) {
+                if let Some(Opened { scope, .. }) = shared.scope(scope) {
                     let _ = scope.set_deadline(shared.host.instant(deadline));
                 }
             }
@@ -296,6 +336,21 @@ impl<H: Rig> Place<H> {
         Ok(())
     }
 
+    fn defer(&self, Opened { scope, around, leaked }: Opened<H>, body: Id, budget: Option<u16>) -> bool {
+        let guard = Guard::new(if leaked { &[] } else { &around });
+        // What a finalizer leaves behind is somebody else's: its scope has closed.
+        let place = Place { scope: Some(scope.clone()), around: Vec::new(), leaked: false, ..self.clone() };
+        let work = place.run(body);
+        let work = async move {
+            let _guard = guard;
+            let _ = work.await;
+        };
+        match budget {
+            Some(budget) => scope.defer_within(H::time(budget), work).is_ok(),
+            None => scope.defer(work).is_ok(),
+        }
+    }
+
     async fn open(&self, body: Id, deadline: Option<u16>, isolate: bool) {
         let shared = &self.shared;
         let mut place = self.clone();
@@ -309,7 +364,8 @@ impl<H: Rig> Place<H> {
             builder = builder.isolate();
         }
         let scope = builder.open(move |scope: Scope<H, Failed>| {
-            place.shared.scopes.lock().unwrap().insert(body, (scope.clone(), place.around.clone()));
+            let opened = Opened { scope: scope.clone(), around: place.around.clone(), leaked: place.leaked };
+            place.shared.scopes.lock().unwrap().insert(body, opened);
             place.scope = Some(scope);
             place.run(body)
         });
@@ -347,14 +403,26 @@ pub async fn run<H: Rig>(host: H, program: Program) -> (Outcome, Vec<String>) {
         handles: Mutex::default(),
         complaints: Mutex::default(),
     });
-    let root = Place { shared: Arc::clone(&shared), scope: None, around: Vec::new() };
-    let _ = AssertUnwindSafe(root.open(0, None, false)).catch_unwind().await;
+    let root = Place { shared: Arc::clone(&shared), scope: None, around: Vec::new(), leaked: false };
+    let root = Box::pin(AssertUnwindSafe(root.open(0, None, false)).catch_unwind());
+    if shared.program.leaks() {
+        if let Either::Right(((), root)) = select(root, Box::pin(H::patience())).await {
+            if let Some(Opened { scope, .. }) = shared.scope(0) {
+                shared.say(Key::End, Seen::Yes);
+                scope.cancel("nothing else can happen");
+            }
+            let _ = root.await;
+        }
+    } else {
+        let _ = root.await;
+    }
     let handles = std::mem::take(&mut *shared.handles.lock().unwrap());
     for (body, handle) in handles {
         shared.joined(body, answer(&handle).await);
     }
-    for (body, (scope, _)) in std::mem::take(&mut *shared.scopes.lock().unwrap()) {
-        if scope.live() != 0 || scope.tree().len() != 1 {
+    for (body, Opened { scope, leaked, .. }) in std::mem::take(&mut *shared.scopes.lock().unwrap()) {
+        // Boundaries in a future that was forgotten are there for ever.
+        if scope.live() != 0 || scope.tree().len() != 1 && !leaked {
             shared.complain(format!("something is left in scope {body}: {:?}", scope.tree()));
         }
     }

@@ -19,10 +19,13 @@ pub enum Verdict {
 pub fn search(run: &Run<'_>, limit: usize) -> Verdict {
     let mut known = HashSet::new();
     let mut open = vec![Machine::new(run)];
-    let mut wrong = None;
+    // Of the order that says most of what was seen.
+    let mut wrong = (0, None);
     while let Some(machine) = open.pop() {
         if machine.wrong.is_some() {
-            wrong = wrong.or(machine.wrong);
+            if wrong.1.is_none() || machine.said > wrong.0 {
+                wrong = (machine.said, machine.wrong);
+            }
             continue;
         }
         let mut hasher = DefaultHasher::new();
@@ -46,5 +49,5 @@ pub fn search(run: &Run<'_>, limit: usize) -> Verdict {
             next
         }));
     }
-    Verdict::Forbidden(wrong)
+    Verdict::Forbidden(wrong.1)
 }

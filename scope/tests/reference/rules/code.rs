@@ -4,10 +4,10 @@ use std::mem;
 
 use super::super::program::{End, Id, Op};
 use super::super::{Key, Seen, Why};
-use super::{Ended, Frame, Kind, Machine, Phase, Run, Scope, Task, Wait};
+use super::{Ended, Frame, Kind, Leak, Machine, Phase, Run, Scope, Task, Wait};
 
 impl Machine {
-    fn enter(&mut self, kind: Kind, parent: Option<usize>, body: Id, wait: Wait) -> usize {
+    pub(super) fn enter(&mut self, kind: Kind, parent: Option<usize>, body: Id, wait: Wait) -> usize {
         if let Some(parent) = parent {
             self.frames[parent].wait = Wait::Inside;
         }
@@ -27,19 +27,30 @@ impl Machine {
         self.frames.len() - 1
     }
 
-    pub(super) fn open_scope(&mut self, parent: Option<usize>, body: Id, deadline: Option<u64>, isolate: bool) {
+    pub(super) fn open_scope(
+        &mut self,
+        parent: Option<usize>,
+        body: Id,
+        deadline: Option<u64>,
+        isolate: bool,
+        leak: Leak,
+    ) {
         let frame = self.enter(Kind::Scope(self.scopes.len()), parent, body, Wait::Now);
+        let around = parent.map(|parent| self.scope_around(parent));
+        let killed = around.is_some_and(|around| self.scopes[around].killed);
+        // D45: entering a cancelled place is no cancellation point.
+        let reason = self.cut(parent).or(around.and_then(|around| self.scopes[around].reason.filter(|_| killed)));
         self.scopes.push(Scope {
             body,
             frame,
-            parent: parent.map(|parent| self.scope_around(parent)),
+            parent: around,
             isolate,
             phase: Phase::Body,
             orphan: false,
             adopter: None,
             members: 0,
-            // D45: entering a cancelled place is no cancellation point.
-            reason: self.cut(parent).map(Why::inherited),
+            reason: reason.map(Why::inherited),
+            killed,
             stopping: false,
             was_cut: false,
             value: false,
@@ -47,6 +58,8 @@ impl Machine {
             panic: None,
             deadline,
             graces: Vec::new(),
+            finalizers: Vec::new(),
+            leak,
         });
     }
 
@@ -54,6 +67,7 @@ impl Machine {
         match self.frames[frame] {
             Frame { kind: Kind::Scope(scope), .. } => scope,
             Frame { kind: Kind::Task(task), .. } => self.tasks[task].scope,
+            Frame { kind: Kind::Finalizer { scope, .. }, .. } => scope,
             Frame { parent, .. } => self.scope_around(parent.expect("a task or a scope is outermost")),
         }
     }
@@ -156,10 +170,21 @@ impl Machine {
                     self.wait_or_go_on(run, frame, Wait::Join(task));
                 }
             }
-            Op::Open { body, deadline, isolate } => self.open_scope(Some(frame), body, deadline.map(after), isolate),
+            Op::Open { body, deadline, isolate } => {
+                self.open_scope(Some(frame), body, deadline.map(after), isolate, Leak::No);
+            }
+            Op::Leak { body, deadline } => {
+                self.open_scope(Some(frame), body, deadline.map(after), false, Leak::Soon);
+            }
             Op::Spawn { body, scope, fallible } => {
                 if let Some(scope) = self.scope_of(scope) {
                     self.frames[frame].spawned = Some(self.spawn(run, body, scope, fallible));
+                }
+            }
+            Op::Defer { body: finalizer, scope, budget } => {
+                if let Some(scope) = self.scope_of(scope) {
+                    let taken = self.defer(scope, finalizer, budget);
+                    self.say(run, Key::Op(body, next), answer(taken));
                 }
             }
             Op::CancelTask => {
@@ -172,6 +197,12 @@ impl Machine {
             Op::Cancel { scope } => {
                 if let Some(scope) = self.scope_of(scope) {
                     let first = self.request(scope, Why::own("user"));
+                    self.say(run, Key::Op(body, next), answer(first));
+                }
+            }
+            Op::Kill { scope } => {
+                if let Some(scope) = self.scope_of(scope) {
+                    let first = self.kill(scope);
                     self.say(run, Key::Op(body, next), answer(first));
                 }
             }
@@ -205,7 +236,7 @@ impl Machine {
                 }
             }
             Op::Shield { body, budget } => {
-                let spent = self.is_under_spent(frame);
+                let spent = self.is_under_spent(frame) || self.is_killed(frame);
                 let shield = inside(self, Kind::Shield { spends: None, armed: false, spent }, body);
                 self.frames[shield].budget = budget.map(u64::from);
                 self.spread();

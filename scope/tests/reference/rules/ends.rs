@@ -23,14 +23,21 @@ impl Machine {
         match kind {
             Kind::Scope(scope) => self.body_ended(run, scope, ended),
             Kind::Task(task) => self.task_ended(run, task, ended),
+            Kind::Finalizer { .. } => {
+                let panic = match ended {
+                    Ended::Panic(failed) => Some(failed),
+                    Ended::Value | Ended::Error(_) => None,
+                };
+                self.finalizer_ended(run, frame, panic);
+            }
             Kind::Branch { .. } if !panicked => {
                 self.frames[frame].open = false;
                 self.frames[frame].ended = Some(ended);
                 let parent = parent.expect("a branch is inside");
-                if self.inside(parent).next().is_none() {
+                if !self.inside(parent).any(|at| matches!(self.frames[at].kind, Kind::Branch { .. })) {
                     // The left one comes last.
-                    let both = self.frames.iter().rev().filter(|it| it.parent == Some(parent)).take(2);
-                    match both.filter_map(|it| it.ended).find(|ended| *ended != Ended::Value) {
+                    let ended = self.frames.iter().rev().filter(|it| it.parent == Some(parent));
+                    match ended.filter_map(|it| it.ended).take(2).find(|ended| *ended != Ended::Value) {
                         Some(failed) => self.end(run, parent, failed),
                         None => self.returned(frame),
                     }
@@ -100,7 +107,7 @@ impl Machine {
 
     pub(super) fn member_ended(&mut self, scope: usize) {
         self.scopes[scope].members -= 1;
-        if self.is_drained(scope) && self.scopes[scope].orphan {
+        if self.is_drained(scope) && self.is_adopted(scope) {
             self.orphan_ended(scope);
         }
     }
@@ -136,6 +143,8 @@ impl Machine {
                     self.returned(frame);
                 }
             }
+            // D21: an overrun changes nothing in the result.
+            Kind::Finalizer { .. } => self.finalizer_ended(run, frame, None),
             // D15, D16: it converts only its own expiry. D17: not where the code after it must not run.
             Kind::Timeout { .. } => {
                 let parent = self.frames[frame].parent;
@@ -150,8 +159,12 @@ impl Machine {
     }
 
     pub(super) fn drop_inside(&mut self, run: &Run<'_>, frame: usize) {
-        for inside in self.inside(frame).collect::<Vec<_>>() {
+        for inside in self.inside(frame).filter(|&at| !self.is_leaked(at)).collect::<Vec<_>>() {
             self.drop_frame(run, inside);
+        }
+        // Also what was further in.
+        for leaked in self.inside(frame).collect::<Vec<_>>() {
+            self.outlive(leaked, frame);
         }
     }
 
@@ -159,12 +172,18 @@ impl Machine {
     pub(super) fn drop_frame(&mut self, run: &Run<'_>, frame: usize) {
         let Frame { kind, body, polled, .. } = self.frames[frame];
         let open = match kind {
-            Kind::Scope(scope) => matches!(self.scopes[scope].phase, Phase::Body | Phase::Draining).then_some(scope),
+            Kind::Scope(scope) => self.is_open(scope).then_some(scope),
             _ => None,
         };
         // D28: a hard cancel; whoever is around waits.
         if let Some(scope) = open {
             self.request(scope, Why::own("dropped"));
+            // The finalizer under way goes on as a task of the adopter.
+            for inside in self.inside(frame).collect::<Vec<_>>() {
+                if let Kind::Finalizer { .. } = self.frames[inside].kind {
+                    self.frames[inside].parent = None;
+                }
+            }
         }
         let has_body = match kind {
             Kind::Scope(scope) => self.scopes[scope].phase == Phase::Body,
@@ -176,15 +195,12 @@ impl Machine {
         self.drop_inside(run, frame);
         self.frames[frame].open = false;
         if let Some(scope) = open {
-            let mut above = self.scopes[scope].parent;
-            while let Some(at) = above.filter(|&at| self.is_closed(at)) {
-                above = self.scopes[at].parent;
-            }
-            if let Some(adopter) = above {
-                self.scopes[adopter].members += 1;
-            }
+            self.adopt(scope);
             let dropped = &mut self.scopes[scope];
-            (dropped.phase, dropped.orphan, dropped.adopter) = (Phase::Draining, true, above);
+            dropped.orphan = true;
+            if dropped.phase == Phase::Body {
+                dropped.phase = Phase::Draining;
+            }
             if self.is_drained(scope) {
                 self.orphan_ended(scope);
             }
@@ -193,8 +209,16 @@ impl Machine {
 
     /// An adopted scope has drained: nobody sees its answer, but a panic is its adopter's.
     pub(super) fn orphan_ended(&mut self, scope: usize) {
+        let Scope { frame, adopter, panic, was_cut, reason, .. } = self.scopes[scope];
+        self.frames[frame].open = false;
+        if self.next_finalizer(scope, None) {
+            return;
+        }
         self.scopes[scope].phase = Phase::Closed;
-        let Scope { adopter: Some(adopter), panic, .. } = self.scopes[scope] else { return };
+        let Some(adopter) = adopter else { return };
+        // A leaked scope that a cancel from above has cut counts as a child that was.
+        let cut_from_above = was_cut && reason.is_some_and(|why| why.inherited) && self.is_leaked(frame);
+        self.scopes[adopter].was_cut |= cut_from_above && self.scopes[adopter].reason.is_some();
         if let Some(failed) = panic.filter(|_| !self.scopes[adopter].isolate) {
             self.scopes[adopter].panic.get_or_insert(failed);
             self.request(adopter, Why::own("sibling_failed"));
@@ -204,6 +228,9 @@ impl Machine {
 
     /// The result table: panic, then errors, then cancellation, then the value.
     pub(super) fn finish(&mut self, run: &Run<'_>, scope: usize) {
+        if self.next_finalizer(scope, Some(self.scopes[scope].frame)) {
+            return;
+        }
         let Scope { body, frame, reason, was_cut, value, panic, .. } = self.scopes[scope];
         let errors = mem::take(&mut self.scopes[scope].errors);
         let parent = self.frames[frame].parent;
@@ -223,6 +250,8 @@ impl Machine {
             Seen::Cancelled(reason.expect("something was cut"), true)
         };
         self.scopes[scope].phase = Phase::Closed;
+        // What a finalizer has leaked.
+        self.drop_inside(run, frame);
         self.frames[frame].open = false;
         self.say(run, Key::Answer(body), answer);
         match (panic, parent) {

@@ -1,7 +1,7 @@
 //! What a step does, and how a request spreads.
 
-use super::super::Why;
-use super::{Frame, Kind, Machine, Run, Step, Wait};
+use super::super::{Key, Seen, Why};
+use super::{Frame, Kind, Leak, Machine, Run, Step, Wait};
 
 impl Machine {
     pub fn take(&mut self, run: &Run<'_>, step: Step) {
@@ -44,6 +44,21 @@ impl Machine {
                 self.scopes[scope].graces.remove(grace);
                 self.request(scope, Why::own("shutdown"));
             }
+            Step::Overrun(finalizer) => {
+                self.spend(finalizer);
+                self.spread();
+            }
+            Step::Forget(frame) => self.forget(frame),
+            Step::Abandon(frame) => {
+                let Kind::Scope(scope) = self.frames[frame].kind else { unreachable!() };
+                self.scopes[scope].leak = Leak::LetGo;
+                self.settle(run, self.frames[frame].parent);
+            }
+            Step::End => {
+                self.now = self.now.max(super::super::run::PATIENCE);
+                self.say(run, Key::End, Seen::Yes);
+                self.end_of_program();
+            }
             Step::Wait(until) => self.now = until,
         }
         self.go_on(run);
@@ -51,12 +66,21 @@ impl Machine {
 
     /// One poll goes on until its next suspension: nothing else happens on this thread meanwhile.
     pub(super) fn go_on(&mut self, run: &Run<'_>) {
+        self.forget_rested(run);
         let running = |machine: &Machine| machine.open().rev().find(|&at| machine.frames[at].wait == Wait::Now);
         while let Some(frame) = (!run.parallel && self.wrong.is_none()).then(|| running(self)).flatten() {
             if self.open().any(|at| self.is_polled_again(at) || self.may_drop_now(at)) {
                 return;
             }
             self.advance(run, frame);
+            self.forget_rested(run);
+        }
+    }
+
+    /// On one thread the code goes on at once after the poll of a scope that it forgets.
+    fn forget_rested(&mut self, run: &Run<'_>) {
+        while let Some(frame) = (!run.parallel).then(|| self.open().find(|&at| self.is_forgotten(at))).flatten() {
+            self.forget(frame);
         }
     }
 
@@ -101,7 +125,8 @@ impl Machine {
         // A frame comes after those around it.
         for at in 0..self.frames.len() {
             let Frame { kind, parent, open, .. } = self.frames[at];
-            let Some(why) = self.cut(parent).filter(|_| open) else { continue };
+            let why = self.cut(parent).or_else(|| self.reason_of_adopter(at));
+            let Some(why) = why.filter(|_| open) else { continue };
             match kind {
                 Kind::Scope(scope) => {
                     self.scopes[scope].reason.get_or_insert(why.inherited());
@@ -114,6 +139,7 @@ impl Machine {
                 _ => {}
             }
         }
+        self.give_up_all();
     }
 
     /// A cancel of no scope, but of a task or what a timeout runs, says "finish soon" to the scopes inside, through shields.
@@ -129,7 +155,7 @@ impl Machine {
     /// D8: the smallest budget counts, so the shields inside are spent with it, up to the next scope.
     pub(super) fn spend(&mut self, frame: usize) {
         match &mut self.frames[frame].kind {
-            Kind::Shield { spent, .. } => *spent = true,
+            Kind::Shield { spent, .. } | Kind::Finalizer { spent, .. } => *spent = true,
             Kind::Scope(_) => return,
             _ => {}
         }
@@ -141,7 +167,7 @@ impl Machine {
     /// D8: a shield inside a spent one protects nothing.
     pub(super) fn is_under_spent(&self, frame: usize) -> bool {
         match self.frames[frame].kind {
-            Kind::Shield { spent, .. } => spent,
+            Kind::Shield { spent, .. } | Kind::Finalizer { spent, .. } => spent,
             Kind::Task(_) | Kind::Scope(_) => false,
             _ => self.frames[frame].parent.is_some_and(|parent| self.is_under_spent(parent)),
         }

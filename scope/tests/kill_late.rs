@@ -1,0 +1,127 @@
+//! Kills and deadlines that come late: after a drop half-way (D28), by the scope's own code, while finalizers run.
+#![allow(missing_docs)]
+
+mod common;
+
+use std::io;
+
+use common::strays::poll_once;
+use common::{Alive, Log, Sim};
+use ramus_scope::{Root, Scope, scope, shield_unbounded};
+
+#[test]
+fn d28_d48_a_kill_reaches_the_shielded_children_of_a_dropped_scope() {
+    let sim = Sim::new();
+    let root = Root::new(sim.clone(), "root");
+    let alive = Alive::default();
+    let guard = alive.guard();
+    drop(root.handle().spawn(async move {
+        let mut dropped = Box::pin(scope(move |s: Scope<Sim, io::Error>| async move {
+            drop(s.spawn(shield_unbounded(async move {
+                let _guard = guard;
+                Sim::sleep(1_000).await;
+            })));
+            Sim::sleep(1_000).await;
+        }));
+        poll_once(&mut dropped).await;
+        Sim::sleep(1).await;
+    }));
+    sim.settle();
+    assert!(sim.advance(), "the task ends, and drops the scope with its future");
+    sim.settle();
+    assert_eq!((alive.count(), root.handle().live()), (1, 1), "the child is shielded");
+    root.handle().kill("at once");
+    sim.settle();
+    assert_eq!((alive.count(), root.handle().live()), (0, 0));
+}
+
+#[test]
+fn d28_d48_a_kill_ends_the_finalizers_of_a_dropped_scope() {
+    let sim = Sim::new();
+    let root = Root::new(sim.clone(), "root");
+    let alive = Alive::default();
+    let guard = alive.guard();
+    drop(root.handle().spawn(async move {
+        let mut dropped = Box::pin(scope(move |s: Scope<Sim, io::Error>| async move {
+            let _ = s.defer(async move {
+                let _guard = guard;
+                Sim::sleep(1_000).await;
+            });
+            Sim::sleep(1_000).await;
+        }));
+        poll_once(&mut dropped).await;
+    }));
+    sim.settle();
+    assert_eq!(alive.count(), 1, "its finalizer runs");
+    root.handle().kill("at once");
+    sim.settle();
+    assert_eq!((alive.count(), root.handle().live()), (0, 0));
+}
+
+#[test]
+fn d05_a_kill_of_oneself_in_a_killed_scope_is_not_the_first() {
+    let sim = Sim::new();
+    let first = sim.run(async {
+        let _ = scope(|outer: Scope<Sim, io::Error>| async move {
+            outer.kill("outer");
+            // Its first poll: it has not suspended, so no walk has met it.
+            let inner = scope(|inner: Scope<Sim, io::Error>| async move { Ok(inner.kill("again")) }).await;
+            assert!(!inner.unwrap(), "it was killed with the outer one");
+            Ok(())
+        })
+        .await;
+        true
+    });
+    assert!(first);
+}
+
+#[test]
+fn d48_a_task_that_kills_its_own_scope_runs_on_in_no_shield() {
+    let sim = Sim::new();
+    let log = Log::default();
+    let seen = log.clone();
+    sim.run(async move {
+        let _ = scope(|s: Scope<Sim, io::Error>| async move {
+            let killer = s.clone();
+            s.spawn(shield_unbounded(async move {
+                Sim::sleep(1).await;
+                killer.cancel("first");
+                killer.kill("then");
+                log.add("to the next suspension");
+                let _ = scope(|_s: Scope<Sim, io::Error>| async {
+                    Sim::sleep(1).await;
+                    Ok(())
+                })
+                .await;
+                log.add("not reached");
+            }));
+            Ok(())
+        })
+        .await;
+    });
+    assert_eq!(seen.take(), ["to the next suspension"]);
+    assert_eq!((sim.now(), sim.alarms()), (1, 0));
+}
+
+#[test]
+fn d12_a_deadline_moves_until_the_exit_also_while_finalizers_run() {
+    for with_member in [false, true] {
+        let sim = Sim::new();
+        sim.run(async move {
+            let _ = scope(|s: Scope<Sim, io::Error>| async move {
+                let handle = s.clone();
+                s.defer(async move {
+                    let at = handle.host().instant(1_000);
+                    assert!(handle.set_deadline(at).is_ok(), "with a member before: {with_member}");
+                })
+                .unwrap();
+                if with_member {
+                    s.spawn(Sim::sleep(1));
+                }
+                Ok(())
+            })
+            .await;
+        });
+        assert_eq!(sim.alarms(), 0);
+    }
+}
