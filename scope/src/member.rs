@@ -265,7 +265,8 @@ impl<F: Future> Member<F> {
         let waker = cx.waker();
         let kind = Kind::Task { seat, cancel, listing, waker, failed: &failed };
         let ended = raw::enter(kind, |frame| {
-            let Listing { started, guaranteed, .. } = listing.get();
+            let known = listing.get();
+            let Listing { started, guaranteed, .. } = known;
             let is_due = guaranteed && !started;
             let polled = if !is_due && frame.is_cut() && (!started || !frame.is_held()) {
                 Inside::Drop
@@ -280,6 +281,12 @@ impl<F: Future> Member<F> {
                     if !listing.get().is_current(waker, true) || seat.state.load().is_cancelled() {
                         let table = cancel.known_table();
                         seat.list(listing, waker, table.as_ref(), false);
+                        // A cancel takes the list, and wakes the waker that it finds there: perhaps that of an earlier poll.
+                        let is_missed = known.before_cancel() && !known.is_current(waker, false);
+                        if let Some(table) = table.as_ref().filter(|_| is_missed && seat.state.load().is_cancelled()) {
+                            walk::cancel_inside(table, BASE_ROW, &frame.reason().inherited());
+                            waker.wake_by_ref();
+                        }
                         if let Some(table) = table.filter(|_| seat.state.load().is_killed()) {
                             walk::kill_unlisted(&table, || frame.reason());
                         }

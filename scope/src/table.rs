@@ -8,9 +8,10 @@
 //!    its children holds. `holders` counts the children that hold; it changes on the way up only until a row whose own
 //!    holding does not change.
 //! 2. A row is *asked* when a cancel woke it, and no longer once it was polled. An asked row that the frame came to rest
-//!    without polling is kept but not polled any more: it stops holding ([`Table::abandon`]). A walk marks its rows first
-//!    and wakes them later; a poll that began in between cannot tell, so it abandons nothing and is repeated once the walk
-//!    has woken all (`walks`, `missed`).
+//!    without polling is kept but not polled any more: it stops holding ([`Table::abandon`]), and so does what is
+//!    below it, which a walk that stopped at a shield did not ask. A walk marks its rows first and wakes them later; a poll
+//!    that began in between cannot tell, so it abandons nothing and is repeated once the walk has woken all (`walks`,
+//!    `missed`).
 //! 3. Row [`BASE`] is the task itself. Rows of dropped boundaries leave their children to their parent.
 //! 4. A shield inside a spent one is spent too, unless a scope stands between them.
 //!
@@ -28,6 +29,7 @@ pub(crate) use self::rows::{BASE, BASE_ROW, Boundary, RowId};
 use crate::budget::{Expiry, Running};
 use crate::sync::{Arc, Mutex};
 use crate::tree::Node;
+use crate::walk;
 
 /// What a walk found below a row.
 #[derive(Default)]
@@ -81,7 +83,7 @@ impl Table {
     }
 
     /// The boundary is polled again: it is not asked any more, holds again if it was taken for abandoned, and is woken by
-    /// `waker` from now on. Returns whether `parent` is its parent row.
+    /// `waker` from now on. Returns whether it is where it was, below `parent`.
     pub(crate) fn polled(&self, id: RowId, parent: u32, waker: &Waker) -> bool {
         let mut rows = self.rows.lock();
         if !rows.get(id.key).waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -97,9 +99,13 @@ impl Table {
         }
         rows.unask(id.key);
         let row = rows.get(id.key);
-        let (same, own) = (row.parent == parent, row.boundary.holds_by_itself());
+        let same = row.parent == parent && !row.is_outside;
+        let (own, abandoned) = (row.boundary.holds_by_itself(), row.abandoned);
         if row.own != own {
             rows.set_own(id.key, own);
+        }
+        if abandoned {
+            rows.set_abandoned(id.key, false);
         }
         same
     }
@@ -116,8 +122,12 @@ impl Table {
         if !rows.is(id) {
             return false;
         }
+        // What outlives a shield was not asked by the cancel that this has stopped.
+        let is_late = matches!(rows.get(id.key).boundary, Boundary::Shield { armed: true, spent: false, .. });
+        let wakers = if is_late { rows.ask_children(id.key) } else { Vec::new() };
         let row = rows.remove(id.key);
         drop(rows);
+        walk::wake(wakers);
         matches!(row.boundary, Boundary::Shield { spent: true, .. })
     }
 
@@ -212,9 +222,7 @@ impl Table {
         while let Some(row) = at {
             if rows.get(row).asked.is_some_and(|asked| epoch.wrapping_sub(asked) as i32 > 0) {
                 rows.unask(row);
-                if rows.get(row).own {
-                    rows.set_own(row, false);
-                }
+                rows.set_abandoned(row, true);
             }
             at = rows.walk_next(key, row, true);
         }

@@ -70,8 +70,12 @@ pub(super) struct Row {
     pub(super) own: bool,
     /// Children that hold.
     pub(super) holders: u32,
-    /// The epoch in which a cancel woke it.
+    /// The epoch in which it was woken first since its last poll.
     pub(super) asked: Option<u32>,
+    /// Kept and not polled any more: it does not hold, nor does what is below it.
+    pub(super) abandoned: bool,
+    /// It outlives a shield that was around it: its next poll finds out what reaches it where it is now.
+    pub(super) is_outside: bool,
 }
 
 impl Row {
@@ -87,6 +91,8 @@ impl Row {
             own: false,
             holders: 0,
             asked: None,
+            abandoned: false,
+            is_outside: false,
         }
     }
 }
@@ -140,12 +146,14 @@ impl Rows {
     /// Takes a row out. What it was is for the caller to drop, outside the lock.
     pub(super) fn remove(&mut self, key: u32) -> Row {
         let parent = self.get(key).parent;
+        let is_shield = matches!(self.get(key).boundary, Boundary::Shield { .. });
         if self.holds(key) {
             self.child_changed(parent, false);
         }
         // A boundary that outlives the one around it (it was moved out, or leaked) belongs to the next one outwards.
         while self.get(key).first_child != NONE {
             let child = self.get(key).first_child;
+            self.get_mut(child).is_outside |= is_shield;
             self.unlink(child);
             self.link(child, parent);
             if self.holds(child) {
@@ -181,7 +189,7 @@ impl Rows {
 
     pub(super) fn holds(&self, key: u32) -> bool {
         let row = self.get(key);
-        row.own || row.holders > 0
+        !row.abandoned && (row.own || row.holders > 0)
     }
 
     /// A child of `parent` began (`true`) or ceased to hold.
@@ -203,9 +211,20 @@ impl Rows {
     }
 
     pub(super) fn set_own(&mut self, key: u32, own: bool) {
+        let abandoned = self.get(key).abandoned;
+        self.set(key, own, abandoned);
+    }
+
+    /// Kept and not polled (`true`), or polled again.
+    pub(super) fn set_abandoned(&mut self, key: u32, abandoned: bool) {
+        let own = self.get(key).own;
+        self.set(key, own, abandoned);
+    }
+
+    fn set(&mut self, key: u32, own: bool, abandoned: bool) {
         let before = self.holds(key);
         let row = self.get_mut(key);
-        row.own = own;
+        (row.own, row.abandoned) = (own, abandoned);
         let parent = row.parent;
         let after = self.holds(key);
         if before != after {
@@ -213,11 +232,27 @@ impl Rows {
         }
     }
 
+    /// Who asks first says since when.
     pub(super) fn ask(&mut self, key: u32) {
         let epoch = self.epoch;
-        if self.get_mut(key).asked.replace(epoch).is_none() {
+        let row = self.get_mut(key);
+        if row.asked.is_none() {
+            row.asked = Some(epoch);
             self.asked += 1;
         }
+    }
+
+    /// Asks the rows right below `key`; whoever takes their wakers wakes them.
+    pub(super) fn ask_children(&mut self, key: u32) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        let mut child = self.get(key).first_child;
+        while child != NONE {
+            self.ask(child);
+            let row = self.get_mut(child);
+            wakers.extend(row.waker.take());
+            child = row.next;
+        }
+        wakers
     }
 
     pub(super) fn unask(&mut self, key: u32) {
