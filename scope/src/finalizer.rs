@@ -245,7 +245,10 @@ impl Running {
         if let Some((overrun, _)) = &self.watch {
             overrun.is_nowhere();
         }
-        drop(self.row.take());
+        // The row stays until the next poll has made another one: it keeps cancels from what is open in the finalizer.
+        if let Some(row) = &*self.row.borrow() {
+            row.table.abandon_row(row.id);
+        }
     }
 
     /// Drops what has not ended.
@@ -254,6 +257,7 @@ impl Running {
             node.keep_panic(payload);
         }
         self.leave();
+        drop(self.row.take());
     }
 }
 

@@ -141,11 +141,15 @@ impl Table {
         let mut at = rows.walk_next(id.key, id.key, true);
         while let Some(key) = at {
             let row = rows.get(key);
-            let mut descend = true;
-            if let Boundary::Scope(node) = &row.boundary {
-                found.push((Arc::clone(node), RowId { key, serial: row.serial }));
-                descend = false;
-            }
+            let descend = match &row.boundary {
+                Boundary::Scope(node) => {
+                    found.push((Arc::clone(node), RowId { key, serial: row.serial }));
+                    false
+                }
+                // A finalizer takes what is open in it along, to the task of the adopter.
+                Boundary::Finalizer { .. } => false,
+                Boundary::Base | Boundary::Shield { .. } | Boundary::Catch | Boundary::CutOn => true,
+            };
             at = rows.walk_next(id.key, key, descend);
         }
         found
@@ -156,6 +160,14 @@ impl Table {
         let mut rows = self.rows.lock();
         if rows.is(id) && rows.get(id.key).own {
             rows.set_own(id.key, false);
+        }
+    }
+
+    /// Whoever polled the boundary has gone: it holds nothing back until it is polled again, nor does what is in it.
+    pub(crate) fn abandon_row(&self, id: RowId) {
+        let mut rows = self.rows.lock();
+        if rows.is(id) {
+            rows.set_abandoned(id.key, true);
         }
     }
 
