@@ -12,18 +12,14 @@ use crate::reason::Reason;
 use crate::sync::Arc;
 use crate::tree::Node;
 
-/// True in the body of `node`'s scope.
-fn is_owner(node: &Arc<Node>) -> bool {
+/// Gives `f` the frame of the body of `node`'s scope, if that is being polled on this thread, in this task.
+fn in_body<R>(node: &Arc<Node>, f: impl FnOnce(&Frame<'_>) -> R) -> Option<R> {
     raw::current(|frame| {
         let mut at = frame;
         while let Some(frame) = at {
             match &frame.kind {
-                Kind::Body { node: body, .. } if Arc::ptr_eq(body, node) => {
-                    // The first spawn gives the scope its row, so that a cancel from above reaches what is spawned.
-                    frame.place();
-                    return true;
-                }
-                Kind::Task { .. } => return false,
+                Kind::Body { node: body, .. } if Arc::ptr_eq(body, node) => return Some(f(frame)),
+                Kind::Task { .. } => return None,
                 Kind::Body { .. }
                 | Kind::Shield { .. }
                 | Kind::Catch { .. }
@@ -32,32 +28,22 @@ fn is_owner(node: &Arc<Node>) -> bool {
             }
             at = raw::parent(frame);
         }
-        false
+        None
     })
+}
+
+/// True in the body of `node`'s scope.
+fn is_owner(node: &Arc<Node>) -> bool {
+    // The first spawn gives the scope its row, so that a cancel from above reaches what is spawned.
+    in_body(node, |frame| frame.place()).is_some()
 }
 
 /// A scope that never suspended has no row, and no cancel from above has reached it: if it is the polled code that asks, it
 /// catches up.
 pub(crate) fn catch_up(node: &Arc<Node>) {
-    raw::current(|frame| {
-        let mut at = frame;
-        while let Some(frame) = at {
-            let parent = raw::parent(frame);
-            match &frame.kind {
-                Kind::Body { node: body, .. } if Arc::ptr_eq(body, node) => {
-                    if parent.is_some_and(Frame::is_cut) {
-                        frame.place();
-                    }
-                    return;
-                }
-                Kind::Task { .. } => return,
-                Kind::Body { .. }
-                | Kind::Shield { .. }
-                | Kind::Catch { .. }
-                | Kind::CutOn { .. }
-                | Kind::Finalizer { .. } => {}
-            }
-            at = parent;
+    in_body(node, |frame| {
+        if raw::parent(frame).is_some_and(Frame::is_cut) {
+            frame.place();
         }
     });
 }

@@ -54,14 +54,10 @@ impl Wake for Expiry {
             if tried.as_ref().is_some_and(|(known, at)| Arc::ptr_eq(known, &table) && *at == id) {
                 return;
             }
-            let origin = table.origin(id);
-            if let Some((scopes, (site, scope))) = table.spend(id).zip(origin) {
-                for node in scopes {
-                    node.state.lift_shield();
+            if let Some((site, scope)) = table.origin(id) {
+                if walk::spend(&table, id, || Reason::from(ReasonKind::ShieldBudget).at(site, Some(&scope))) {
+                    return;
                 }
-                let reason = Reason::from(ReasonKind::ShieldBudget).at(site, Some(&scope));
-                walk::cancel_inside(&table, id, &reason.inherited());
-                return;
             }
             // Spent before, or moved meanwhile.
             tried = Some((table, id));

@@ -284,12 +284,13 @@ pub(crate) fn wake(wakers: impl IntoIterator<Item = Waker>) {
 }
 
 /// The budget of a shield or a finalizer is used up: it protects nothing any more, and what is in it is cancelled for
-/// `reason`; nothing if it is gone, or was spent before. `reason` is asked for before anybody is woken.
-pub(crate) fn spend(table: &Arc<Table>, id: RowId, reason: impl FnOnce() -> Reason) {
-    let Some(scopes) = table.spend(id) else { return };
+/// `reason`. `false`: it is gone, or was spent before. `reason` is asked for before anybody is woken.
+pub(crate) fn spend(table: &Arc<Table>, id: RowId, reason: impl FnOnce() -> Reason) -> bool {
+    let Some(scopes) = table.spend(id) else { return false };
     let reason = reason();
     for node in scopes {
         node.state.lift_shield();
     }
     cancel_inside(table, id, &reason.inherited());
+    true
 }

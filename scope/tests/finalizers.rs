@@ -3,35 +3,15 @@
 
 mod common;
 
-use std::any::Any;
-use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
 
+use common::steps::{message, panic_of, step};
 use common::{Log, Sim};
 use futures_util::FutureExt;
 use ramus_scope::{Builder, Host, Scope, ScopeHandle, TreeKind, scope};
 
 const LONG: u64 = 1_000_000;
-
-fn message(payload: Box<dyn Any + Send>) -> &'static str {
-    payload.downcast_ref::<&'static str>().copied().unwrap()
-}
-
-/// Runs `future`, which panics.
-fn panic_of<T: Send + 'static>(sim: &Sim, future: impl Future<Output = T> + Send + 'static) -> &'static str {
-    match sim.run(AssertUnwindSafe(future).catch_unwind()) {
-        Ok(_) => panic!("it was to panic"),
-        Err(payload) => message(payload),
-    }
-}
-
-/// Suspends once, and says so before and after.
-async fn step(log: Log, name: &'static str, time: u64) {
-    log.add(format!("{name} begins"));
-    Sim::sleep(time).await;
-    log.add(format!("{name} ends"));
-}
 
 #[test]
 fn d30_children_are_joined_then_finalizers_run_last_in_first_out_then_comes_the_result() {

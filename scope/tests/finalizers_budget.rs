@@ -3,16 +3,15 @@
 
 mod common;
 
-use std::any::Any;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::task::Poll;
 use std::time::Duration;
 
+use common::steps::{panic_of, step};
+use common::strays::poll_once;
 use common::{Alive, Log, Sim};
-use futures_util::FutureExt;
 use futures_util::future::poll_fn;
 use ramus_scope::{Builder, Host, ReportKind, Root, Scope, is_cut, scope, shield, shield_unbounded};
 
@@ -20,25 +19,6 @@ const LONG: u64 = 1_000_000;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
-}
-
-fn message(payload: Box<dyn Any + Send>) -> &'static str {
-    payload.downcast_ref::<&'static str>().copied().unwrap()
-}
-
-/// Runs `future`, which panics.
-fn panic_of<T: Send + 'static>(sim: &Sim, future: impl Future<Output = T> + Send + 'static) -> &'static str {
-    match sim.run(AssertUnwindSafe(future).catch_unwind()) {
-        Ok(_) => panic!("it was to panic"),
-        Err(payload) => message(payload),
-    }
-}
-
-/// Suspends once, and says so before and after.
-async fn step(log: Log, name: &'static str, time: u64) {
-    log.add(format!("{name} begins"));
-    Sim::sleep(time).await;
-    log.add(format!("{name} ends"));
 }
 
 static REPORTS: Mutex<Vec<(String, ReportKind, String)>> = Mutex::new(Vec::new());
@@ -373,15 +353,6 @@ fn d08_a_shield_opened_in_a_finalizer_that_is_over_protects_nothing() {
     }))
     .unwrap();
     assert_eq!((sim.now(), sim.alarms()), (30, 0));
-}
-
-/// Polls `future` once, which must suspend.
-async fn poll_once<F: Future + Unpin>(future: &mut F) {
-    poll_fn(|cx| {
-        assert!(future.poll_unpin(cx).is_pending());
-        Poll::Ready(())
-    })
-    .await;
 }
 
 #[test]

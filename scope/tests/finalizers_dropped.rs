@@ -3,7 +3,6 @@
 
 mod common;
 
-use std::any::Any;
 use std::future::{Future, pending};
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -12,6 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use common::steps::{message, step};
+use common::strays::poll_once;
 use common::{Alive, Log, Sim};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, poll_fn, select};
@@ -21,26 +22,6 @@ const LONG: u64 = 1_000_000;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
-}
-
-fn message(payload: Box<dyn Any + Send>) -> &'static str {
-    payload.downcast_ref::<&'static str>().copied().unwrap()
-}
-
-/// Suspends once, and says so before and after.
-async fn step(log: Log, name: &'static str, time: u64) {
-    log.add(format!("{name} begins"));
-    Sim::sleep(time).await;
-    log.add(format!("{name} ends"));
-}
-
-/// Polls `future` once, which must suspend.
-async fn poll_once<F: Future + Unpin>(future: &mut F) {
-    poll_fn(|cx| {
-        assert!(future.poll_unpin(cx).is_pending());
-        Poll::Ready(())
-    })
-    .await;
 }
 
 /// A scope with two finalizers of 5 ms whose body sleeps for `body`, and which has a child of 10 ms.

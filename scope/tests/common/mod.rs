@@ -2,6 +2,7 @@
 //! is ready.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod steps;
 pub mod strays;
 
 use std::cell::RefCell;
