@@ -417,6 +417,10 @@ impl<'a> Frame<'a> {
             _ => None,
         };
         let old = row.borrow_mut().take();
+        if let Some(old) = &old {
+            // What is in there follows when it is polled, and a combinator may poll only what was woken.
+            crate::walk::wake(old.table.take_wakers_below(old.id));
+        }
         self.came_held.set(old.as_ref().is_some_and(|old| old.table.is_held(old.key())));
         if raw::parent(self).is_none_or(|parent| !parent.is_rooted()) && node.is_none() {
             return true;

@@ -155,6 +155,18 @@ impl Table {
         found
     }
 
+    /// The wakers of all boundaries below row `id`, further than scopes as well.
+    pub(crate) fn take_wakers_below(&self, id: RowId) -> Vec<Waker> {
+        let mut rows = self.rows.lock();
+        let mut wakers = Vec::new();
+        let mut at = if rows.is(id) { rows.walk_next(id.key, id.key, true) } else { None };
+        while let Some(key) = at {
+            wakers.extend(rows.get_mut(key).waker.take());
+            at = rows.walk_next(id.key, key, true);
+        }
+        wakers
+    }
+
     /// Whoever polled the boundary has gone: it holds nothing back until it is polled again.
     pub(crate) fn let_go(&self, id: RowId) {
         let mut rows = self.rows.lock();

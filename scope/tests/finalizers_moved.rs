@@ -4,11 +4,13 @@
 mod common;
 
 use std::io;
+use std::time::Duration;
 
 use common::{Log, Sim};
 use futures_util::FutureExt;
-use futures_util::future::join;
-use ramus_scope::{Root, Scope, scope};
+use futures_util::future::{join, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use ramus_scope::{Root, Scope, run_until_cancelled, scope};
 
 #[test]
 fn d08_d28_a_scope_open_in_a_finalizer_is_not_cancelled_when_the_finalizer_moves_to_the_adopter() {
@@ -48,4 +50,33 @@ fn d08_d28_a_scope_open_in_a_finalizer_is_not_cancelled_when_the_finalizer_moves
     root.close();
     assert_eq!(log.take(), ["tidied: Some(7)"], "no cancel from around gets into a finalizer");
     assert_eq!((sim.now(), sim.alarms(), root.handle().live()), (20, 0, 0));
+}
+
+#[test]
+fn d08_d28_a_budget_that_ends_while_nobody_polls_the_finalizer_wakes_what_is_open_in_it() {
+    let sim = Sim::new();
+    let log = Log::default();
+    let l = log.clone();
+    sim.run(async move {
+        let _ = scope(|_adopter: Scope<Sim, io::Error>| async move {
+            let tidying = scope(|s: Scope<Sim, io::Error>| async move {
+                s.defer_within(Duration::from_millis(11), async move {
+                    let protected = async move {
+                        let answer = run_until_cancelled(Sim::sleep(1_000)).await;
+                        l.add(format!("told: {}", answer.is_err()));
+                    };
+                    // It polls what was woken, and nothing else.
+                    [protected].into_iter().collect::<FuturesUnordered<_>>().collect::<()>().await;
+                })
+                .unwrap();
+                Ok(())
+            });
+            // Dropped at the time at which the budget ends, and first.
+            let _ = select(Box::pin(Sim::sleep(11)), Box::pin(tidying)).await;
+            Ok::<(), io::Error>(())
+        })
+        .await;
+    });
+    assert_eq!(log.take(), ["told: true"], "an open boundary is not dropped before it has answered (rule 4)");
+    assert_eq!((sim.now(), sim.alarms()), (11, 0));
 }
