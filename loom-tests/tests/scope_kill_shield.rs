@@ -1,9 +1,9 @@
 //! A cancel and then a kill against a task that opens a shield (D5, D8).
 //!
 //! Property: the task ends, although what is in the shield never does: a shield that the walk of the kill does not meet, because
-//! its row was not there or its task was not listed, is spent from birth or used up when the task comes to rest.
+//! its row was not there, is spent from birth, and one of a task whose entry the cancel took is found through its table.
 //! Threads: who cancels and kills, the poller (main). Bound: 2 preemptions.
-//! Planted fault: a task that is not on the list when the kill comes does not look when it lists itself.
+//! Planted fault: the cancel does not keep the tables of the entries that it takes.
 #![cfg(ramus_loom)]
 
 mod scope_bench;

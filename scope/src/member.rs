@@ -287,9 +287,6 @@ impl<F: Future> Member<F> {
                             walk::cancel_inside(table, BASE_ROW, &frame.reason().inherited());
                             waker.wake_by_ref();
                         }
-                        if let Some(table) = table.filter(|_| seat.state.load().is_killed()) {
-                            walk::kill_unlisted(&table, || frame.reason());
-                        }
                     }
                     // A cancel that came before the listing did not meet the entry.
                     inside::settle(frame)

@@ -366,32 +366,6 @@ impl Table {
         Some(scopes)
     }
 
-    /// Does anything below row `id` still hold back a kill: a shield or a finalizer that is not spent, a scope that is not
-    /// killed?
-    pub(crate) fn resists_kill(&self, id: RowId) -> bool {
-        let rows = self.rows.lock();
-        let mut at = rows.is(id).then_some(id.key);
-        while let Some(row) = at {
-            let descend = match &rows.get(row).boundary {
-                Boundary::Shield { spent: false, .. } | Boundary::Finalizer { spent: false } => return true,
-                Boundary::Scope(node) if row != id.key => {
-                    if !node.state.load().is_killed() {
-                        return true;
-                    }
-                    false
-                }
-                Boundary::Base
-                | Boundary::Scope(_)
-                | Boundary::Shield { .. }
-                | Boundary::Finalizer { .. }
-                | Boundary::Catch
-                | Boundary::CutOn => true,
-            };
-            at = rows.walk_next(id.key, row, descend);
-        }
-        false
-    }
-
     /// Where the shield was opened: in the source, and in which scope.
     pub(crate) fn origin(&self, id: RowId) -> Option<(&'static Location<'static>, Arc<Node>)> {
         let rows = self.rows.lock();

@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::Location;
+use std::sync::Weak;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,10 @@ pub(crate) struct Listed {
 #[derive(Default)]
 pub(crate) struct Links {
     pub(crate) members: Slab<Listed>,
+    /// Members have come with tables.
+    has_tables: bool,
+    /// The tables of members whose entries the cancel took: what is open in them is still there for a kill.
+    taken: Box<[Weak<Table>]>,
     /// A listing of the tree has taken wakers out to clone them.
     pub(crate) is_lending: bool,
     pub(crate) adopted: Slab<Arc<Node>>,
@@ -104,6 +109,24 @@ pub(crate) struct Links {
     /// Its future is running a finalizer.
     pub(crate) is_finalizing: bool,
     pub(crate) ended: bool,
+}
+
+impl Links {
+    /// The first cancel takes all entries.
+    pub(crate) fn take_members(&mut self) -> Slab<Listed> {
+        if self.has_tables {
+            let tables = self.members.iter().filter_map(|(_, member)| member.table.as_ref());
+            self.taken = tables.map(Arc::downgrade).collect();
+        }
+        std::mem::take(&mut self.members)
+    }
+
+    /// The tables of all members that a kill may have to go through, also of those that the cancel has taken.
+    pub(crate) fn tables(&mut self) -> impl Iterator<Item = Arc<Table>> + '_ {
+        let taken = std::mem::take(&mut self.taken);
+        let listed = self.members.iter().filter_map(|(_, member)| member.table.clone());
+        taken.into_iter().filter_map(|table| table.upgrade()).chain(listed)
+    }
 }
 
 /// What a scope is opened with.
@@ -315,6 +338,7 @@ impl Node {
         }
         let entry = Listed { waker: Some(waker.clone()), table: table.cloned(), is_job };
         let mut links = self.links.lock();
+        links.has_tables |= table.is_some();
         let cancelled = self.state.load().is_cancelled();
         let older = match known.key(cancelled) {
             Some(key) => {

@@ -139,9 +139,7 @@ impl Walk {
             drop(links);
             self.members(members);
         } else {
-            // Who is listed was polled after the cancel and is held by what is in its table; who is not will be polled.
-            let tables = links.members.iter().filter_map(|(_, member)| member.table.clone());
-            self.rows.extend(tables.map(|table| (table, BASE_ROW)));
+            self.rows.extend(links.tables().map(|table| (table, BASE_ROW)));
             self.inside(&links);
         }
         true
@@ -155,7 +153,7 @@ impl Walk {
             self.given_up.push(Arc::clone(node));
         }
         self.inside(links);
-        mem::take(&mut links.members)
+        links.take_members()
     }
 
     fn members(&mut self, members: Slab<Listed>) {
@@ -216,15 +214,6 @@ pub(crate) fn kill(node: &Arc<Node>, reason: Reason) -> bool {
     }
     stray::close(walk.finish(node));
     first
-}
-
-/// Kills what is in the table of a member that a kill of its scope did not find on the list, because it was not listed yet.
-pub(crate) fn kill_unlisted(table: &Arc<Table>, reason: impl FnOnce() -> Reason) {
-    if table.resists_kill(BASE_ROW) {
-        let mut walk = Walk { rows: vec![(Arc::clone(table), BASE_ROW)], ..Walk::default() };
-        walk.kill(&reason().inherited());
-        stray::close(walk.finish(&table.scope));
-    }
 }
 
 /// Cancels what is open inside the frame of a row: an expired timeout, a spent shield, a task cancelled alone.

@@ -3,7 +3,11 @@
 
 mod common;
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use common::strays::poll_once;
 use common::{Alive, Log, Sim};
@@ -124,4 +128,92 @@ fn d12_a_deadline_moves_until_the_exit_also_while_finalizers_run() {
         });
         assert_eq!(sim.alarms(), 0);
     }
+}
+
+/// A task runs `protected` when its scope is cancelled and, right after that, killed: does it go on? What it waits for inside
+/// is ready then.
+fn goes_on<F>(protected: impl FnOnce(Arc<AtomicBool>) -> F) -> bool
+where
+    F: Future + Send + 'static,
+{
+    let (ready, went_on) = (Arc::new(AtomicBool::new(false)), Alive::default());
+    let (task, guard) = (protected(Arc::clone(&ready)), Arc::new(went_on.guard()));
+    let in_task = Arc::clone(&guard);
+    Sim::new().run(async move {
+        let _ = scope(|s: Scope<Sim, io::Error>| async move {
+            s.spawn(async move {
+                task.await;
+                std::mem::forget(in_task);
+            });
+            Sim::sleep(1).await;
+            s.cancel("first");
+            s.kill("second");
+            ready.store(true, Ordering::SeqCst);
+            Ok(())
+        })
+        .await;
+    });
+    drop(guard);
+    went_on.count() != 0
+}
+
+/// A future of another crate: it goes on until it is dropped (rule 3).
+async fn foreign(ready: Arc<AtomicBool>) {
+    poll_fn(|_| if ready.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }).await
+}
+
+#[test]
+fn d32_d48_a_kill_right_after_a_cancel_is_seen_in_the_next_poll() {
+    assert!(!goes_on(|ready| shield_unbounded(foreign(ready))), "a shield");
+    let nested = |ready| {
+        shield_unbounded(async {
+            let _ = scope(|_s: Scope<Sim, io::Error>| async move {
+                foreign(ready).await;
+                Ok(())
+            })
+            .await;
+        })
+    };
+    assert!(!goes_on(nested), "a scope in a shield");
+    let asked_to_stop = |_| {
+        shield_unbounded(async {
+            let _ = scope(|s: Scope<Sim, io::Error>| async move {
+                s.stopping().await;
+                Ok(())
+            })
+            .await;
+        })
+    };
+    assert!(
+        !goes_on(asked_to_stop),
+        "a cancel goes through shields as a soft stop, and the kill comes before it is seen"
+    );
+}
+
+#[test]
+fn d48_a_kill_by_the_code_of_a_scope_in_a_cancelled_task_is_seen_at_once() {
+    let log = Log::default();
+    let seen = log.clone();
+    Sim::new().run(async move {
+        let _ = scope(|s: Scope<Sim, io::Error>| async move {
+            let outer = s.clone();
+            s.spawn(shield_unbounded(async move {
+                let _ = scope(|_s: Scope<Sim, io::Error>| async move {
+                    // The cancel of the outer scope is what wakes this code.
+                    outer.stopping().await;
+                    outer.kill("from inside");
+                    log.add("to the next suspension");
+                    outer.stopping().await;
+                    log.add("not reached");
+                    Ok(())
+                })
+                .await;
+            }));
+            Sim::sleep(1).await;
+            s.cancel("first");
+            Ok(())
+        })
+        .await;
+    });
+    assert_eq!(seen.take(), ["to the next suspension"]);
 }

@@ -116,6 +116,7 @@ impl Machine {
                 {
                     self.refuse(run, task);
                 }
+                self.begin_latest(frame);
             }
             Wait::Join(_) => self.say(run, Key::Op(body, next - 1), Seen::Yes),
             // Both may have come.

@@ -20,12 +20,23 @@ impl Machine {
     /// D30: last in, first out, after everything else. `false`: there is none left. It is a frame of the scope's future, or
     /// (`parent` is `None`) a task of the adopter (D28).
     pub(super) fn next_finalizer(&mut self, scope: usize, parent: Option<usize>) -> bool {
-        let Some((body, budget)) = self.scopes[scope].finalizers.pop() else { return false };
+        let Some(&(body, budget)) = self.scopes[scope].finalizers.last() else { return false };
         self.scopes[scope].phase = Phase::Finalizing;
         // D8: its budget is its own. D3 is not for finalizers: each is begun, also in a scope that is killed.
         let kind = Kind::Finalizer { scope, at: self.now + budget, spent: self.scopes[scope].killed };
-        self.enter(kind, parent, body, if parent.is_some() { Wait::Now } else { Wait::Start });
+        let frame = self.enter(kind, parent, body, if parent.is_some() { Wait::Now } else { Wait::Start });
+        if parent.is_some() {
+            self.begin_latest(frame);
+        }
         true
+    }
+
+    /// A task of the adopter runs the one that is the latest when it is polled first.
+    pub(super) fn begin_latest(&mut self, frame: usize) {
+        let Kind::Finalizer { scope, spent, .. } = self.frames[frame].kind else { return };
+        let (body, budget) = self.scopes[scope].finalizers.pop().expect("it was entered for one");
+        self.frames[frame].body = body;
+        self.frames[frame].kind = Kind::Finalizer { scope, at: self.now + budget, spent };
     }
 
     /// D21: it changes nothing in the result, unless it has panicked.
@@ -52,9 +63,10 @@ impl Machine {
     }
 
     /// A kill is a cancel that goes through shields and finalizers, whose budgets end with it, down to everything below.
-    /// D5: the first reason stays, a stronger request changes the state. `true` if it was the first kill.
+    /// D5: the first reason stays, a stronger request changes the state. It reaches what a dropped scope has left behind
+    /// (D28). `true` if it was the first kill.
     pub(super) fn kill(&mut self, scope: usize) -> bool {
-        if self.is_ended(scope) || self.scopes[scope].killed {
+        if !self.is_open(scope) || self.scopes[scope].killed {
             return false;
         }
         let why = *self.scopes[scope].reason.get_or_insert(Why::own("user"));
