@@ -13,6 +13,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Weak;
@@ -177,6 +178,8 @@ pub(crate) struct Running {
     budget: Duration,
     site: &'static Location<'static>,
     polled: bool,
+    /// A boundary was open in it when it was handed over.
+    came_held: bool,
     /// From its first suspension on: its budget, and the alarm that ends it.
     watch: Option<(Arc<Overrun>, Option<AnyAlarm>)>,
 }
@@ -184,7 +187,15 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn new(finalizer: Finalizer) -> Running {
         let Finalizer { work, budget, site } = finalizer;
-        Running { work: Some(work), row: RefCell::new(None), budget, site, polled: false, watch: None }
+        Running {
+            work: Some(work),
+            row: RefCell::new(None),
+            budget,
+            site,
+            polled: false,
+            came_held: false,
+            watch: None,
+        }
     }
 
     /// Polls it in the frame of its scope, `node`, whose row is that of this poll. Ready when it has ended or was cut, and its future is dropped.
@@ -196,11 +207,12 @@ impl Running {
     }
 
     fn poll_frame(&mut self, node: &Arc<Node>, waker: &Waker) -> Poll<()> {
-        let Running { work, row, budget, site, polled, watch } = self;
+        let Running { work, row, budget, site, polled, came_held, watch } = self;
         let spent = watch.as_ref().is_some_and(|(overrun, _)| overrun.is_over());
         let ended = raw::enter(Kind::Finalizer { row, waker, spent, site }, |frame| {
             frame.polled();
-            let inside = if *polled && frame.is_cut() && !frame.is_held_yet() {
+            let is_held = mem::take(came_held) || frame.is_held_yet();
+            let inside = if *polled && frame.is_cut() && !is_held {
                 Inside::Drop
             } else {
                 *polled = true;
@@ -247,6 +259,7 @@ impl Running {
         }
         // The row stays until the next poll has made another one: it keeps cancels from what is open in the finalizer.
         if let Some(row) = &*self.row.borrow() {
+            self.came_held = row.table.is_held(row.key());
             row.table.abandon_row(row.id);
         }
     }
@@ -318,7 +331,7 @@ impl Overrun {
     fn spend(&self, table: &Arc<Table>, id: RowId) {
         walk::spend(table, id, || {
             let node = self.node.upgrade();
-            if !std::mem::replace(&mut self.seen.lock().reported, true) {
+            if !mem::replace(&mut self.seen.lock().reported, true) {
                 let what = format!("a finalizer ran over its budget of {:?} and is cut", self.budget);
                 let name = node.as_ref().and_then(|node| node.name.as_ref());
                 Report::new(ReportKind::FinalizerOverrun, what).at(self.site).of(name).send();

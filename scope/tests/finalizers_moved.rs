@@ -3,9 +3,12 @@
 
 mod common;
 
+use std::future::{pending, poll_fn};
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 
+use common::strays::poll_once;
 use common::{Log, Sim};
 use futures_util::FutureExt;
 use futures_util::future::{join, select};
@@ -79,4 +82,38 @@ fn d08_d28_a_budget_that_ends_while_nobody_polls_the_finalizer_wakes_what_is_ope
     });
     assert_eq!(log.take(), ["told: true"], "an open boundary is not dropped before it has answered (rule 4)");
     assert_eq!((sim.now(), sim.alarms()), (11, 0));
+}
+
+#[test]
+fn rule4_d28_a_kill_before_the_finalizer_goes_on_drops_nothing_that_is_open_in_it() {
+    let log = Log::default();
+    let l = log.clone();
+    Sim::new().run(async move {
+        let _ = scope(|adopter: Scope<Sim, io::Error>| async move {
+            let mut tidying = Box::pin(scope(|s: Scope<Sim, io::Error>| async move {
+                s.defer(async move {
+                    let answer = run_until_cancelled(pending::<()>()).await;
+                    l.add(format!("told: {}", answer.is_err()));
+                })
+                .unwrap();
+                Ok(())
+            }));
+            let holding = scope(|s: Scope<Sim, io::Error>| async move {
+                s.spawn(pending::<()>());
+                Ok(())
+            });
+            let killing = async {
+                poll_once(&mut tidying).await;
+                // This code is polled once more before the adopter's task goes on with the finalizer.
+                poll_fn(|cx| Poll::Ready(cx.waker().wake_by_ref())).await;
+                drop(tidying);
+                adopter.kill("the last resort");
+                pending::<()>().await;
+            };
+            let _ = join(holding, killing).await;
+            Ok::<(), io::Error>(())
+        })
+        .await;
+    });
+    assert_eq!(log.take(), ["told: true"]);
 }
