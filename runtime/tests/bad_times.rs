@@ -68,6 +68,25 @@ fn d12_d13_a_deadline_in_the_past_polls_once_and_cancels() {
 }
 
 #[test]
+fn d05_d12_a_deadline_in_the_past_is_no_reason_in_a_scope_that_a_cancel_has_reached_already() {
+    let _dog = watchdog();
+    runtime(2).block_on(async {
+        let outer = scope(|outer: Scope<io::Error>| async move {
+            outer.cancel("first");
+            // It has not suspended, so no walk has met it.
+            let inner = scope(|s: Scope<io::Error>| async move {
+                s.set_deadline(begin_of_time()).unwrap();
+                let reason = s.reason().expect("cancelled");
+                assert_eq!((reason.kind().as_str(), reason.origin().kind().as_str()), ("parent", "user"));
+                Ok(())
+            });
+            drop(inner.await);
+        });
+        assert!(outer.await.is_ok(), "nothing was cut");
+    });
+}
+
+#[test]
 fn d12_a_deadline_at_the_end_of_time_never_comes_and_can_be_moved() {
     let _dog = watchdog();
     runtime(2).block_on(async {

@@ -49,6 +49,7 @@ impl<H: Host> ScopeHandle<H> {
     /// ```
     #[track_caller]
     pub fn stop_then_kill(&self, grace: Duration, kill_after: Duration) -> bool {
+        catch_up(self.node());
         self.node().stop(grace, Some(kill_after), Location::caller())
     }
 
@@ -73,6 +74,7 @@ impl<H: Host> ScopeHandle<H> {
     /// [`DeadlineError`] if the scope has ended, or if its deadline has passed, which latches.
     #[track_caller]
     pub fn set_deadline(&self, deadline: impl Into<Option<Instant>>) -> Result<(), DeadlineError> {
+        catch_up(self.node());
         self.node().set_deadline(deadline.into(), Location::caller())
     }
 
