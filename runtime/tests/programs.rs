@@ -132,7 +132,7 @@ fn programs_on(workers: usize) {
         ran += count;
     }
     println!("{workers} workers: {ran} programs, seed {seed}, {unknown} not decided, {:.1?}", began.elapsed());
-    assert!(unknown * 10 <= cases, "{unknown} of {cases} programs were not decided");
+    assert!(unknown * 100 <= cases, "{unknown} of {cases} programs were not decided");
 }
 
 #[test]

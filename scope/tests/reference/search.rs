@@ -15,12 +15,23 @@ pub enum Verdict {
     Unknown,
 }
 
-/// Looks through all orders of steps, depth first, for one that says exactly what was seen.
+/// How often it is looked for anew, in another order each time: one that takes long in one is often soon found in another.
+const ATTEMPTS: u64 = 12;
+
+/// Looks through all orders of steps, depth first, for one that says exactly what was seen; in each attempt until it has
+/// seen `limit` states.
 pub fn search(run: &Run<'_>, limit: usize) -> Verdict {
+    let verdicts = (0..ATTEMPTS).map(|attempt| look(run, limit, attempt));
+    let mut decided = verdicts.filter(|verdict| *verdict != Verdict::Unknown);
+    decided.next().unwrap_or(Verdict::Unknown)
+}
+
+fn look(run: &Run<'_>, limit: usize, attempt: u64) -> Verdict {
     let mut known = HashSet::new();
     let mut open = vec![Machine::new(run)];
     // Of the order that says most of what was seen.
     let mut wrong = (0, None);
+    let mut drawn = attempt;
     while let Some(machine) = open.pop() {
         if machine.wrong.is_some() {
             if wrong.1.is_none() || machine.said > wrong.0 {
@@ -36,16 +47,21 @@ pub fn search(run: &Run<'_>, limit: usize) -> Verdict {
         if known.len() > limit {
             return Verdict::Unknown;
         }
-        let steps = machine.steps(run);
+        let mut steps = machine.steps(run);
         if steps.is_empty() && machine.said == run.outcome.len() {
             return Verdict::Allowed;
         }
         // The last one is looked at first: the time moves when nothing else can happen.
-        let time = |step: &&Step| matches!(step, Step::Wait(_));
-        let order = steps.iter().filter(time).chain(steps.iter().filter(|step| !time(step)).rev());
-        open.extend(order.map(|step| {
+        steps.reverse();
+        steps.sort_by_key(|step| !matches!(step, Step::Wait(_)));
+        if attempt > 0 {
+            drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let middle = (drawn >> 33) as usize % steps.len().max(1);
+            steps.rotate_left(middle);
+        }
+        open.extend(steps.into_iter().map(|step| {
             let mut next = machine.clone();
-            next.take(run, *step);
+            next.take(run, step);
             next
         }));
     }

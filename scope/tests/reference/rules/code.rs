@@ -1,6 +1,6 @@
 //! Bodies: their statements, what they enter and what they spawn.
 
-use std::mem;
+use std::{iter, mem};
 
 use super::super::program::{End, Id, Op};
 use super::super::{Key, Seen, Why};
@@ -141,11 +141,24 @@ impl Machine {
         }
     }
 
+    /// What is polled says its end some time, unless it is forgotten: an order in which it never does is wrong from here on.
+    fn expect_end(&mut self, run: &Run<'_>, body: Id) {
+        if !run.outcome.contains_key(&Key::Body(body)) {
+            self.wrong = self.wrong.take().or(Some((Key::Body(body), Seen::Dropped, self.now)));
+        }
+    }
+
+    fn is_silent(&self, frame: usize) -> bool {
+        iter::successors(Some(frame), |&at| self.frames[at].parent).any(|at| self.leak_of(at) != Leak::No)
+    }
+
     /// The next statement of a body, up to its suspension.
     pub(super) fn statement(&mut self, run: &Run<'_>, frame: usize) {
         let Frame { body, next, spawned, .. } = self.frames[frame];
         let code = &run.program.bodies[usize::from(body)];
-        self.frames[frame].polled = true;
+        if !mem::replace(&mut self.frames[frame].polled, true) && !self.is_silent(frame) {
+            self.expect_end(run, body);
+        }
         let Some(op) = code.ops.get(next) else {
             let ended = match code.end {
                 End::Value => Ended::Value,
