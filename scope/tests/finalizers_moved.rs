@@ -105,7 +105,11 @@ fn rule4_d28_a_kill_before_the_finalizer_goes_on_drops_nothing_that_is_open_in_i
             let killing = async {
                 poll_once(&mut tidying).await;
                 // This code is polled once more before the adopter's task goes on with the finalizer.
-                poll_fn(|cx| Poll::Ready(cx.waker().wake_by_ref())).await;
+                poll_fn(|cx| {
+                    cx.waker().wake_by_ref();
+                    Poll::Ready(())
+                })
+                .await;
                 drop(tidying);
                 adopter.kill("the last resort");
                 pending::<()>().await;
