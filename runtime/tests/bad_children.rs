@@ -190,8 +190,8 @@ fn d04_d33_a_destructor_cancels_its_own_task_its_scope_and_its_runtime() {
         });
         pending::<()>().await;
     });
-    let canceller = task.canceller();
-    send.send(task.canceller()).unwrap();
+    let canceller = task.cancel_handle();
+    send.send(task.cancel_handle()).unwrap();
     has_begun.recv().unwrap();
     assert!(canceller.cancel("alone"));
     assert_eq!(was_dropped.recv().unwrap(), (false, false, true));

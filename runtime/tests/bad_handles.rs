@@ -116,7 +116,7 @@ fn d26_d48_a_handle_and_what_it_made_outlive_the_runtime() {
     let mut finished = handle.spawn(async { 7 });
     let shared = handle.spawn(pending::<()>()).shared();
     let mut parked = handle.spawn(pending::<()>());
-    let canceller = parked.canceller();
+    let canceller = parked.cancel_handle();
     runtime.block_on(async {
         while !finished.is_finished() {
             ramus::yield_now().await;

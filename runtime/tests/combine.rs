@@ -68,7 +68,7 @@ fn d38_wait_takes_the_finished_ones_and_leaves_the_rest_in_the_list() {
     in_scope(2, |s: Scope| async move {
         let (open, mut tasks) = gates(&s, 5);
         for first in [3, 1] {
-            let cancellers: Vec<_> = tasks.iter().map(JoinHandle::canceller).collect();
+            let cancellers: Vec<_> = tasks.iter().map(JoinHandle::cancel_handle).collect();
             let (done, ()) = join(wait(&mut tasks, When::FirstCompleted, NO_LIMIT), async { open[first].set() }).await;
             assert!(cancellers.iter().all(|task| !task.is_cancelled()));
             assert_eq!(values(done).await, [first]);
@@ -94,7 +94,7 @@ fn wait_answers_in_the_order_of_completion() {
         // Two that have finished before come first, in the order of the list.
         finish(&open[4], || tasks[4].is_finished()).await;
         finish(&open[2], || tasks[2].is_finished()).await;
-        let cancellers: Vec<_> = tasks.iter().map(JoinHandle::canceller).collect();
+        let cancellers: Vec<_> = tasks.iter().map(JoinHandle::cancel_handle).collect();
         let order = async {
             yield_now().await;
             for next in [5, 0, 3, 1] {
@@ -170,7 +170,7 @@ fn d40_wait_dropped_at_any_suspension_leaves_all_handles_and_results() {
         for polls in 0..4 {
             let (open, mut tasks) = gates(&s, 3);
             {
-                let cancellers: Vec<_> = tasks.iter().map(JoinHandle::canceller).collect();
+                let cancellers: Vec<_> = tasks.iter().map(JoinHandle::cancel_handle).collect();
                 let mut waiting = pin!(wait(&mut tasks, When::All, Some(HOUR)));
                 for opened in 0..polls {
                     poll_fn(|cx| {
@@ -198,10 +198,10 @@ fn d40_wait_dropped_at_any_suspension_leaves_all_handles_and_results() {
 fn d38_d40_a_cancelled_wait_cancels_no_task() {
     in_scope(2, |s: Scope| async move {
         let (open, mut tasks) = gates(&s, 3);
-        let cancellers: Vec<_> = tasks.iter().map(JoinHandle::canceller).collect();
+        let cancellers: Vec<_> = tasks.iter().map(JoinHandle::cancel_handle).collect();
         let waiting = s.spawn(async move { wait(&mut tasks, When::All, Some(HOUR)).await.len() });
         let (more_open, more) = gates(&s, 3);
-        let more_cancellers: Vec<_> = more.iter().map(JoinHandle::canceller).collect();
+        let more_cancellers: Vec<_> = more.iter().map(JoinHandle::cancel_handle).collect();
         let joining = s.spawn(async move {
             let mut results = as_completed(more);
             while results.next().await.is_some() {}
@@ -238,7 +238,7 @@ fn d38_a_cancel_of_a_joined_task_is_a_value() {
 fn d38_d47_try_join_all_of_handles_leaves_the_tasks_in_their_scope() {
     in_scope(2, |s: Scope| async move {
         let (open, tasks) = gates(&s, 3);
-        let cancellers: Vec<_> = tasks.iter().map(JoinHandle::canceller).collect();
+        let cancellers: Vec<_> = tasks.iter().map(JoinHandle::cancel_handle).collect();
         tasks[1].cancel("alone");
         assert!(try_join_all(tasks).await.unwrap_err().is_cancelled());
         assert!(!cancellers[0].is_cancelled() && !cancellers[2].is_cancelled());
@@ -251,7 +251,7 @@ fn d38_d47_try_join_all_of_handles_leaves_the_tasks_in_their_scope() {
 fn as_completed_answers_in_the_order_of_completion() {
     in_scope(2, |s: Scope| async move {
         let (open, tasks) = gates(&s, 4);
-        let cancellers: Vec<_> = tasks.iter().map(JoinHandle::canceller).collect();
+        let cancellers: Vec<_> = tasks.iter().map(JoinHandle::cancel_handle).collect();
         let mut results = as_completed(tasks);
         assert!(timeout(Duration::from_millis(1), results.next()).await.is_err(), "and it goes on after a time-out");
         for next in [2, 0, 3] {
@@ -292,7 +292,7 @@ fn d40_rule3_spot1_results_that_come_in_a_cut_frame_are_there_later() {
     in_scope(2, |s: Scope| async move {
         let (open, tasks) = gates(&s, 2);
         let (late_open, mut late) = gates(&s, 2);
-        let cancellers: Vec<_> = tasks.iter().chain(&late).map(JoinHandle::canceller).collect();
+        let cancellers: Vec<_> = tasks.iter().chain(&late).map(JoinHandle::cancel_handle).collect();
         let mut results = as_completed(tasks);
         let mut waiting = pin!(wait(&mut late, When::All, Some(HOUR)));
         let (cut, opened) = (Event::new(), Event::new());

@@ -118,7 +118,7 @@ fn d04_d05_a_canceller_cancels_once_and_keeps_no_future() {
             let _held = held;
             pending::<()>().await;
         });
-        let canceller = task.canceller();
+        let canceller = task.cancel_handle();
         assert!(!canceller.is_cancelled() && !canceller.is_finished());
         assert_eq!(canceller.id(), task.id());
         let other = canceller.clone();
@@ -131,11 +131,11 @@ fn d04_d05_a_canceller_cancels_once_and_keeps_no_future() {
         assert!(!canceller.cancel("finished"));
         assert_eq!(Arc::strong_count(&alive), 1);
         let finished = s.spawn(async { 1 });
-        let canceller = finished.canceller();
+        let canceller = finished.cancel_handle();
         assert_eq!(finished.await?, 1);
         assert!(!canceller.cancel("too late") && !canceller.is_cancelled());
         // Without a handle the task is finished all the same.
-        let canceller = s.spawn(async {}).canceller();
+        let canceller = s.spawn(async {}).cancel_handle();
         while !canceller.is_finished() {
             yield_now().await;
         }
@@ -149,7 +149,7 @@ fn d32_shared_handles_cancel_with_a_reason() {
     in_scope(2, |s: Scope| async move {
         let task = s.spawn(pending::<()>()).shared();
         assert!(task.clone().cancel("enough"));
-        assert!(task.is_cancelled() && !task.canceller().cancel("again"));
+        assert!(task.is_cancelled() && !task.cancel_handle().cancel("again"));
         assert_eq!(task.await.unwrap_err().reason().unwrap().message(), Some("enough"));
         Ok(())
     });
@@ -179,7 +179,7 @@ fn a_canceller_and_a_shared_handle_say_finished_when_the_result_is_there() {
     let runtime = common::runtime(2);
     for number in 0..5_000 {
         let mut task = runtime.spawn(async move { number });
-        let canceller = task.canceller();
+        let canceller = task.cancel_handle();
         while !canceller.is_finished() {
             std::hint::spin_loop();
         }
@@ -191,7 +191,7 @@ fn a_canceller_and_a_shared_handle_say_finished_when_the_result_is_there() {
         assert_eq!(*shared.try_result().unwrap().unwrap(), number);
     }
     // Without a handle nobody takes the result, and the task ends all the same.
-    let canceller = runtime.spawn(async {}).canceller();
+    let canceller = runtime.spawn(async {}).cancel_handle();
     while !canceller.is_finished() {
         std::thread::yield_now();
     }

@@ -184,7 +184,7 @@ fn d49_a_canceller_puts_its_task_first_as_the_handle_does() {
                     ramus::spawn(async move { drop(mark) })
                 });
                 let others: Vec<_> = others.collect();
-                let cancelled = if by_canceller { task.canceller().cancel("over") } else { task.cancel("over") };
+                let cancelled = if by_canceller { task.cancel_handle().cancel("over") } else { task.cancel("over") };
                 assert!(cancelled);
                 for other in others {
                     other.await.unwrap();

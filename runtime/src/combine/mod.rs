@@ -44,11 +44,11 @@
 //! | `wait(…, FIRST_COMPLETED, timeout)` | `JoinSet::join_next` | [`wait`] with [`When`] and a limit | a list of handles; the finished ones are taken out of it |
 //! | `as_completed` | `JoinSet`, `FuturesUnordered` | [`as_completed`] | dropping it neither cancels nor leaks a task |
 //! | awaiting a task twice | `Shared` of futures | [`JoinHandle::shared`] | – |
-//! | `task.cancel()` | `AbortHandle` | [`JoinHandle::canceller`] | with a reason |
+//! | `task.cancel()` | `AbortHandle` | [`JoinHandle::cancel_handle`] | with a reason |
 //! | `wait_for`, `timeout`, `timeout_at` | `time::timeout`, `timeout_at` | [`timeout`], [`timeout_at`] | what is inside drains before it returns |
 //!
 //! [`JoinHandle::shared`]: crate::JoinHandle::shared
-//! [`JoinHandle::canceller`]: crate::JoinHandle::canceller
+//! [`JoinHandle::cancel_handle`]: crate::JoinHandle::cancel_handle
 //! [`timeout`]: crate::timeout
 //! [`timeout_at`]: crate::timeout_at
 

@@ -43,7 +43,7 @@ impl<T> JoinHandle<T> {
     ///
     /// The shared handle panics when it is awaited if [`try_result`](Self::try_result) has taken the result before.
     pub fn shared(self) -> SharedJoinHandle<T> {
-        let canceller = self.canceller();
+        let canceller = self.cancel_handle();
         let common = Common {
             stage: Mutex::new(Stage::Running(self)),
             waiters: std::sync::Arc::new(Waiters(Mutex::new(Waiting::default()))),
@@ -90,8 +90,8 @@ impl<T> SharedJoinHandle<T> {
         self.canceller.cancel(reason)
     }
 
-    /// As [`JoinHandle::canceller`].
-    pub fn canceller(&self) -> CancelHandle {
+    /// As [`JoinHandle::cancel_handle`].
+    pub fn cancel_handle(&self) -> CancelHandle {
         self.canceller.clone()
     }
 

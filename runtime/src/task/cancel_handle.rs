@@ -8,7 +8,7 @@ use super::cell::Grip;
 use super::info::Id;
 use crate::context;
 
-/// Cancels one task, and knows whether it has ended; made by [`JoinHandle::canceller`](super::JoinHandle::canceller).
+/// Cancels one task, and knows whether it has ended; made by [`JoinHandle::cancel_handle`](super::JoinHandle::cancel_handle).
 ///
 /// A clone is one count up. It keeps no more than the memory of the task's cell: neither the future nor its result.
 ///
@@ -17,7 +17,7 @@ use crate::context;
 /// let runtime = ramus::Runtime::new()?;
 /// runtime.block_on(async {
 ///     let handle = ramus::spawn(std::future::pending::<()>());
-///     let (first, second) = (handle.canceller(), handle.canceller());
+///     let (first, second) = (handle.cancel_handle(), handle.cancel_handle());
 ///     assert!(first.cancel("enough"));
 ///     assert!(!second.cancel("the first reason stays"));
 ///     assert!(handle.await.unwrap_err().is_cancelled());
@@ -85,7 +85,7 @@ impl CancelHandle {
     ///
     /// ```
     /// # fn look(handle: &ramus::JoinHandle<()>) {
-    /// assert_eq!(handle.canceller().id(), handle.id());
+    /// assert_eq!(handle.cancel_handle().id(), handle.id());
     /// # }
     /// ```
     pub fn id(&self) -> Id {

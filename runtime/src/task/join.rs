@@ -212,14 +212,14 @@ impl<T> JoinHandle<T> {
     /// let runtime = ramus::Runtime::new()?;
     /// runtime.block_on(async {
     ///     let handle = ramus::spawn(std::future::pending::<()>());
-    ///     let canceller = handle.canceller();
+    ///     let canceller = handle.cancel_handle();
     ///     ramus::spawn(async move { canceller.cancel("enough") });
     ///     assert!(handle.await.unwrap_err().is_cancelled());
     /// });
     /// # Ok(())
     /// # }
     /// ```
-    pub fn canceller(&self) -> CancelHandle {
+    pub fn cancel_handle(&self) -> CancelHandle {
         CancelHandle::new(self.ticket.grip())
     }
 

@@ -230,7 +230,7 @@ fn happen(event: Event, hand: &Hand, finished: bool) -> bool {
             assert!(!handle.cancel("again"), "the first reason stays");
         }
         Event::CancelByCanceller => {
-            let canceller = handle.lock().as_ref().unwrap().canceller();
+            let canceller = handle.lock().as_ref().unwrap().cancel_handle();
             assert_eq!(canceller.is_finished(), finished);
             assert_eq!(canceller.cancel("the event"), !finished);
             assert!(!canceller.clone().cancel("again"), "the first reason stays");
