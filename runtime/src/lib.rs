@@ -170,6 +170,11 @@ pub use tree::{Straggler, TreeEntry, TreeSnapshot};
 #[cfg(feature = "macros")]
 pub use ramus_macros::{main, test};
 
+/// Who is told of every atomic operation; no part of the interface.
+#[cfg(ramus_count)]
+#[doc(hidden)]
+pub use sync::counting::listen;
+
 /// What the models reach; no part of the interface.
 #[cfg(ramus_loom)]
 #[doc(hidden)]

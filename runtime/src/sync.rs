@@ -1,7 +1,8 @@
-// Everything that this crate uses of concurrency, by name: two backends behind one interface.
+// Everything that this crate uses of concurrency, by name: three backends behind one interface.
 //
-// The normal backend is `parking_lot`, the atomics of `core` and `Arc` of `std`; the other one is loom, chosen by the
-// private `--cfg ramus_loom`, so that the models explore the same code. Nothing else in the crate names either.
+// The normal backend is `parking_lot`, the atomics of `core` and `Arc` of `std`. The second is loom, chosen by the
+// private `--cfg ramus_loom`, so that the models explore the same code. The third, `--cfg ramus_count`, is the first one
+// with its operations counted, for the budgets. Nothing else in the crate names any of them.
 //
 // Where the two differ the interface follows the poorer one: a condition variable takes the guard and gives it back,
 // a cell is read through closures, thread-locals are declared through [`tls!`].
@@ -22,21 +23,33 @@ pub(crate) mod cells;
 #[path = "task/quarantine.rs"]
 pub(crate) mod cells;
 
+#[cfg(ramus_count)]
+#[path = "../../benches/budgets/facade.rs"]
+pub(crate) mod counting;
+
 #[cfg(not(ramus_loom))]
 mod backend {
     use std::time::Instant;
 
+    #[cfg(ramus_count)]
+    use super::counting as locks;
+    #[cfg(ramus_count)]
+    pub(crate) use super::counting::atomic;
+    #[cfg(not(ramus_count))]
     pub(crate) use core::sync::atomic;
-    pub(crate) use parking_lot::{Mutex, MutexGuard};
+    #[cfg(not(ramus_count))]
+    use parking_lot as locks;
+
+    pub(crate) use locks::{Mutex, MutexGuard};
     pub(crate) use std::sync::Arc;
 
     /// A condition variable that takes the guard and gives it back.
     #[derive(Debug)]
-    pub(crate) struct Condvar(parking_lot::Condvar);
+    pub(crate) struct Condvar(locks::Condvar);
 
     impl Condvar {
         pub(crate) const fn new() -> Self {
-            Self(parking_lot::Condvar::new())
+            Self(locks::Condvar::new())
         }
 
         /// Waits for a notification; spurious returns are allowed.

@@ -108,7 +108,7 @@ const NO_DEPENDENCY: [(&str, &[&str]); 2] = [
 ];
 
 /// What nothing may depend on, with the folders that may not.
-const UNPUBLISHED: [&str; 6] = ["benches", "documents", "loom-tests", "scope_on_tokio", "server", "xtask"];
+const UNPUBLISHED: [&str; 7] = ["benches", "budgets", "documents", "loom-tests", "scope_on_tokio", "server", "xtask"];
 
 /// What stands at the root.
 const ROOT_FILES: [&str; 9] = [
@@ -251,12 +251,15 @@ fn check_concurrency(path: &str, source: &Source) -> Vec<String> {
     complaints
 }
 
-fn check_loom_cfg(path: &str, source: &Source) -> Vec<String> {
+/// The cfgs that choose a backend.
+const BACKENDS: [&str; 2] = ["ramus_loom", "ramus_count"];
+
+fn check_backend_cfg(path: &str, source: &Source) -> Vec<String> {
     if is_in_sync(path) || path.ends_with("/src/lib.rs") {
         return Vec::new();
     }
-    let lines = source.mentions("ramus_loom").into_iter();
-    lines.map(|line| format!("{path}:{line}: the loom cfg stands only in sync.rs and lib.rs")).collect()
+    let lines = BACKENDS.iter().flat_map(|backend| source.mentions(backend));
+    lines.map(|line| format!("{path}:{line}: the cfg of a backend stands only in sync.rs and lib.rs")).collect()
 }
 
 /// A feature adds a module: its cfg stands where modules are declared.
@@ -271,7 +274,7 @@ fn check_features(path: &str, source: &Source) -> Vec<String> {
 #[test]
 fn concurrency_comes_through_sync() {
     none(each(check_concurrency));
-    none(each(check_loom_cfg));
+    none(each(check_backend_cfg));
     none(each(check_features));
 }
 
@@ -287,8 +290,9 @@ fn concurrency_beside_sync_is_noticed() {
     assert_eq!(at("scope/src/sync.rs", "pub(crate) use std::sync::OnceLock;"), 1);
     assert_eq!(at("scope/src/tree.rs", "std::thread::park()"), 1);
     assert_eq!(at("scope/src/tree.rs", "use crate::sync::{Mutex, atomic}; impl std::task::Wake for X {}"), 0);
-    assert_eq!(check_loom_cfg("scope/src/tree.rs", &Source::new("#[cfg(ramus_loom)]")).len(), 1);
-    assert_eq!(check_loom_cfg("scope/src/lib.rs", &Source::new("#[cfg(ramus_loom)]")).len(), 0);
+    assert_eq!(check_backend_cfg("scope/src/tree.rs", &Source::new("#[cfg(ramus_loom)]")).len(), 1);
+    assert_eq!(check_backend_cfg("scope/src/tree.rs", &Source::new("#[cfg(not(ramus_count))]")).len(), 1);
+    assert_eq!(check_backend_cfg("scope/src/lib.rs", &Source::new("#[cfg(ramus_loom)]")).len(), 0);
     assert_eq!(check_features("runtime/src/net.rs", &Source::new("#[cfg(feature = \"hyper\")]")).len(), 1);
 }
 

@@ -113,3 +113,8 @@ pub use task_cancel::TaskCancel;
 pub use typed::{Scope, SpawnTryWhenFree};
 pub use value::{ScopeValue, current_value};
 pub use wait::{WaitCancelled, WaitStopping};
+
+/// Who is told of every atomic operation; no part of the interface.
+#[cfg(ramus_count)]
+#[doc(hidden)]
+pub use sync::counting::listen;

@@ -1,9 +1,19 @@
-//! All that this crate may use of concurrency, in two backends: the real one and loom's.
+//! All that this crate may use of concurrency, in three backends: the real one, the same with its operations counted
+//! (`--cfg ramus_count`, for the budgets), and loom's.
+
+#[cfg(ramus_count)]
+#[path = "../../benches/budgets/facade.rs"]
+pub(crate) mod counting;
 
 #[cfg(not(ramus_loom))]
 mod backend {
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, Ordering};
-    pub(crate) use parking_lot::Mutex;
+    #[cfg(ramus_count)]
+    use super::counting::{self as locks, atomic};
+    #[cfg(not(ramus_count))]
+    use {core::sync::atomic, parking_lot as locks};
+
+    pub(crate) use atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, Ordering};
+    pub(crate) use locks::Mutex;
 
     macro_rules! local {
         (static $name:ident: $type:ty = $init:expr) => {

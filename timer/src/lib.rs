@@ -110,3 +110,8 @@ pub use interval::{Interval, MissedTickBehavior};
 pub use sleep::Sleep;
 pub use timeout::{Elapsed, Timeout};
 pub use timer::Timer;
+
+/// Who is told of every atomic operation; no part of the interface.
+#[cfg(ramus_count)]
+#[doc(hidden)]
+pub use sync::counting::listen;

@@ -1,11 +1,21 @@
-//! The one door to concurrency: normally `parking_lot` and core atomics, under loom its doubles.
+//! The one door to concurrency: normally `parking_lot` and core atomics, under loom its doubles, and the first two with
+//! their operations counted under `--cfg ramus_count`, for the budgets.
 
 pub(crate) use backend::*;
 
+#[cfg(ramus_count)]
+#[path = "../../benches/budgets/facade.rs"]
+pub(crate) mod counting;
+
 #[cfg(not(ramus_loom))]
 mod backend {
-    pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
-    pub(crate) use parking_lot::{Condvar, Mutex};
+    #[cfg(ramus_count)]
+    use super::counting::{self as locks, atomic};
+    #[cfg(not(ramus_count))]
+    use {core::sync::atomic, parking_lot as locks};
+
+    pub(crate) use atomic::{AtomicU64, Ordering};
+    pub(crate) use locks::{Condvar, Mutex};
     pub(crate) use std::sync::Arc;
 
     /// Steps of the wheel that one turn makes under the lock: entries fired and entries moved down a level.

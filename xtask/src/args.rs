@@ -1,6 +1,7 @@
 //! The command line, parsed without side effects.
 
 use crate::bench_server;
+use crate::budgets;
 use crate::loom::Bounds;
 use crate::steps::{STEPS, Step};
 
@@ -11,6 +12,9 @@ The repository's own commands.
   cargo xtask test --only STEP[,STEP]   some of them
   cargo xtask test --list               the names of the steps
   cargo xtask asan [FILTER]             the tests under AddressSanitizer and LeakSanitizer
+  cargo xtask budgets                   what single operations cost, against benches/budgets.toml
+        [--lower]                       write the budgets that can be lowered
+        [--explain OPERATION]           where one of them spends it
   cargo xtask contract                  write the tests of each rule into docs/contract.md
   cargo xtask loom                      the loom models
         [--model NAME]                  one of them (the stem of a file in loom-tests/tests)
@@ -36,6 +40,7 @@ pub(crate) enum Command {
     Asan {
         filter: Option<String>,
     },
+    Budgets(budgets::Task),
     Contract,
     Loom(Bounds),
     BenchServer(bench_server::Options),
@@ -55,6 +60,7 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Command, Strin
         ["asan"] => Ok(Command::Asan { filter: None }),
         ["asan", filter] if !filter.starts_with('-') => Ok(Command::Asan { filter: Some((*filter).into()) }),
         ["asan", other, ..] => Err(unknown("asan", other)),
+        ["budgets", rest @ ..] => Ok(Command::Budgets(budgets::task(rest)?)),
         ["contract"] => Ok(Command::Contract),
         ["contract", other, ..] => Err(unknown("contract", other)),
         ["loom", rest @ ..] => Ok(Command::Loom(bounds(rest)?)),
@@ -127,6 +133,7 @@ mod tests {
             ("test --only fmt extra", "`--only`"),
             ("asan --all", "`--all`"),
             ("asan one two", "`one`"),
+            ("budgets --raise", "`--raise`"),
             ("contract all", "`all`"),
             ("loom --model", "--model"),
             ("loom --preemptions many", "`many`"),

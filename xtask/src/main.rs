@@ -8,6 +8,7 @@
 mod args;
 mod asan;
 mod bench_server;
+mod budgets;
 mod cargo;
 mod contract;
 mod copy;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         }
         Command::Test { only } => steps::run(&only),
         Command::Asan { filter } => asan::run(filter.as_deref()),
+        Command::Budgets(task) => budgets::run(&task),
         Command::Contract => contract::run(false),
         Command::Loom(bounds) => loom::run(&bounds),
         Command::BenchServer(options) => bench_server::run(&options),

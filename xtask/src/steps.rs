@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::cargo::Cargo;
-use crate::{contract as page, loom, mutants, semantic};
+use crate::{budgets, contract as page, loom, mutants, semantic};
 
 /// The crates that users depend on; each must also build with its default features and with none.
 const PUBLISHED: [&str; 4] = ["ramus-timer", "ramus-scope", "ramus-macros", "ramus"];
@@ -24,7 +24,7 @@ impl PartialEq for Step {
 }
 
 /// All of them, in the order in which they run: cheap ones first.
-pub(crate) const STEPS: [Step; 10] = [
+pub(crate) const STEPS: [Step; 11] = [
     Step { name: "fmt", about: "formatting", run: fmt },
     Step { name: "contract", about: "each rule of docs/contract.md has its tests", run: contract },
     Step { name: "clippy", about: "clippy, warnings are errors", run: clippy },
@@ -32,6 +32,7 @@ pub(crate) const STEPS: [Step; 10] = [
     Step { name: "unit", about: "unit and integration tests", run: unit },
     Step { name: "doctest", about: "documentation examples", run: doctest },
     Step { name: "doc", about: "documentation builds without warnings", run: doc },
+    Step { name: "budgets", about: "no operation costs more than its budget", run: budgets::step },
     Step {
         name: "semantic-faults",
         about: "planted faults in the rules: the random programs find each",
