@@ -62,6 +62,7 @@ mod listing;
 mod member;
 mod on_cancel;
 mod outcome;
+mod overrun;
 mod path;
 mod race;
 mod raw;
