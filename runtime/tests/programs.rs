@@ -3,7 +3,7 @@
 //! strike whenever they like.
 //!
 //! `RAMUS_PROGRAMS` sets how many programs run on each number of workers, `RAMUS_SEED` the first one, `RAMUS_LEAKS` how many scopes a
-//! program may leak (none if it is not set).
+//! program may leak (one if it is not set).
 #![allow(missing_docs)]
 
 mod common;

@@ -7,8 +7,9 @@ use std::panic::Location;
 use crate::finalizer;
 use crate::raw;
 use crate::reason::ReasonKind;
+use crate::report::{Report, ReportKind};
 use crate::sync::Arc;
-use crate::tree::{Node, Policy, drop_quietly};
+use crate::tree::{Links, Node, Policy, drop_quietly};
 use crate::walk;
 
 /// Where a scope that was dropped half-way, or lost its frame, is counted until it has drained.
@@ -115,6 +116,52 @@ impl Adopter {
     }
 }
 
+/// What is left to others of a scope that nobody polls.
+///
+/// Its panic is the adopter's, as a child's would be. Its errors have another type than the adopter's, and nobody asked to see
+/// them there: the report hook hears of them. They stay where they are: should the future come back (D29), it answers with
+/// them.
+#[must_use]
+pub(crate) struct Legacy {
+    adopter: Option<Adopter>,
+    panic: Option<Box<dyn Any + Send>>,
+    has_errors: bool,
+    /// By a cancel from above, while it was a member of the adopter (D29).
+    was_cut: bool,
+}
+
+impl Legacy {
+    /// Under the lock of `links`, those of `node`.
+    pub(crate) fn take(node: &Node, links: &mut Links) -> Legacy {
+        let state = node.state.load();
+        let adopter = links.adopter.take();
+        let panic = if adopter.is_some() { links.panic.take() } else { None };
+        let from_above = links.reason.as_ref().is_some_and(|reason| reason.kind() == ReasonKind::Parent);
+        let was_member = from_above && (state.is_stray() || state.is_given_up()) && !links.is_leaving;
+        if panic.is_some() {
+            // Should the future still be polled somewhere, it has no value to answer with.
+            node.state.mark_cut();
+        }
+        let nobody_polls = links.ownerless || state.is_stray();
+        let has_errors = nobody_polls && links.failures.is_some() && !std::mem::replace(&mut links.reported, true);
+        Legacy { adopter, panic, has_errors, was_cut: was_member && state.was_cut() }
+    }
+
+    /// `Some`: the adopter has drained with it. Under no lock.
+    pub(crate) fn hand_over(self, node: &Node) -> Option<Arc<Node>> {
+        if self.has_errors {
+            let what = "a scope that was dropped or leaked has ended with errors, which nobody sees";
+            Report::new(ReportKind::ErrorsUnseen, what).at(node.site).of(node.name.as_ref()).send();
+        }
+        let adopter = self.adopter?;
+        if self.was_cut && adopter.node.state.load().is_cancelled() {
+            // As a child that a cancel of the adopter has cut.
+            adopter.node.state.mark_cut();
+        }
+        adopter.tell(self.panic, node.site)
+    }
+}
+
 /// Tells who waits for a drained scope, after the finalizers that nobody else runs. An adopted scope's drain may drain its
 /// adopter: a loop, not a recursion.
 pub(crate) fn drain(mut node: Arc<Node>) {
@@ -127,29 +174,20 @@ pub(crate) fn drain(mut node: Arc<Node>) {
             drop(links);
             return finalizer::start(node);
         }
+        let state = node.state.load();
         links.drained = true;
-        links.sealed |= links.ownerless;
+        links.sealed |= nobody_polls;
         let finalizers = if links.sealed { links.finalizers.take() } else { None };
         let joiner = links.joiner.take();
-        let adopter = links.adopter.take();
-        let panic = if adopter.is_some() { links.panic.take() } else { None };
-        let from_above = links.reason.as_ref().is_some_and(|reason| reason.kind() == ReasonKind::Parent);
-        let state = node.state.load();
-        let is_member = from_above && state.was_cut() && (state.is_stray() || state.is_given_up()) && !links.is_leaving;
+        let legacy = Legacy::take(&node, &mut links);
         // No future will come to end it: that is now, and it refuses every request from here on (D4).
         let leftovers = (links.ownerless && !state.is_stray()).then(|| Node::clear(&mut links));
+        // It needs them no more, should its future ever come back.
+        let alarms = nobody_polls.then(|| (links.deadline.take_alarm(), links.stops.take()));
         drop(links);
-        drop((finalizers, leftovers));
-        if panic.is_some() {
-            // It is the adopter's now. Should the future still be polled somewhere, it has no value to answer with.
-            node.state.mark_cut();
-        }
-        if let Some(adopter) = adopter.as_ref().filter(|_| is_member) {
-            // A cancel of the adopter has cut a scope that nobody polled (D29), as it cuts a child.
-            adopter.node.state.mark_cut();
-        }
+        drop((finalizers, leftovers, alarms));
         walk::wake(joiner);
-        let Some(drained) = adopter.and_then(|adopter| adopter.tell(panic, node.site)) else { return };
+        let Some(drained) = legacy.hand_over(&node) else { return };
         node = drained;
     }
 }

@@ -52,11 +52,11 @@ impl<F: Future> Arm<F> {
     pub(crate) fn poll(self: Pin<&mut Self>, waker: &Waker, cut: Option<&Reason>) -> Inside<F::Output> {
         let mut this = self.project();
         let inside = raw::enter(Kind::CutOn { row: this.row, waker, cut }, |frame| {
-            // Before the row may move: what is open inside moves after it, when it is polled.
-            if cut.is_some() && !frame.is_held() {
+            frame.polled();
+            // If the row has moved, what is open inside moves after it, when it is polled.
+            if cut.is_some() && !frame.is_held_yet() {
                 return Inside::Drop;
             }
-            frame.polled();
             let inside = inside::poll_inside(frame, waker, |cx| match this.future.as_mut().as_pin_mut() {
                 Some(future) => future.poll(cx),
                 None => panic!("polled after it ended"),

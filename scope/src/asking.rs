@@ -6,7 +6,7 @@
 
 use std::task::{Wake, Waker};
 
-use crate::frame::{Frame, RowCell};
+use crate::frame::{Frame, Kind, RowCell};
 use crate::raw;
 use crate::sync::Arc;
 use crate::table::{RowId, Table};
@@ -16,6 +16,8 @@ struct Asking {
     table: Arc<Table>,
     id: RowId,
     inner: Waker,
+    /// If the boundary is kept by something that has ended, `inner` wakes nobody.
+    outermost: Waker,
 }
 
 /// Whoever was polled while the row was asked is polled again, also if the waker panics.
@@ -33,8 +35,44 @@ impl Wake for Asking {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let _asked = self.table.begin_asking(self.id).then(|| Asked(&self.table));
-        self.inner.wake_by_ref();
+        let around = self.table.begin_asking(self.id);
+        let _asked = around.is_some().then(|| Asked(&self.table));
+        walk::contain(|| self.inner.wake_by_ref());
+        if let Some(around) = around {
+            walk::wake(around);
+            walk::contain(|| self.outermost.wake_by_ref());
+        }
+    }
+}
+
+impl Frame<'_> {
+    /// Has it and the frames around it polled again.
+    pub(crate) fn wake(&self) {
+        let mut frame = Some(self);
+        while let Some(at) = frame {
+            walk::contain(|| at.waker().wake_by_ref());
+            frame = raw::parent(at);
+        }
+    }
+
+    /// The waker of the frame that has no other around it.
+    pub(crate) fn outermost_waker(&self) -> &Waker {
+        let mut frame = self;
+        while let Some(parent) = raw::parent(frame) {
+            frame = parent;
+        }
+        frame.waker()
+    }
+
+    fn waker(&self) -> &Waker {
+        match &self.kind {
+            Kind::Task { waker, .. }
+            | Kind::Body { waker, .. }
+            | Kind::Shield { waker, .. }
+            | Kind::Catch { waker, .. }
+            | Kind::CutOn { waker, .. }
+            | Kind::Finalizer { waker, .. } => waker,
+        }
     }
 }
 
@@ -42,6 +80,11 @@ impl Wake for Asking {
 pub(crate) fn waker(frame: &Frame<'_>, row: &RowCell, waker: &Waker) -> Option<Waker> {
     let row = row.borrow();
     let row = row.as_ref().filter(|_| raw::parent(frame).is_some_and(Frame::is_cut))?;
-    let asking = Asking { table: Arc::clone(&row.table), id: row.id, inner: waker.clone() };
+    let asking = Asking {
+        table: Arc::clone(&row.table),
+        id: row.id,
+        inner: waker.clone(),
+        outermost: frame.outermost_waker().clone(),
+    };
     Some(Waker::from(Arc::new(asking)))
 }

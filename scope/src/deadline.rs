@@ -115,7 +115,7 @@ impl Node {
     ) -> Result<(), DeadlineError> {
         let mut links = self.links.lock();
         // Its finalizers are still to run, unless nobody is left to answer.
-        if links.ended || links.drained && links.ownerless {
+        if self.has_ended(&links) || links.drained && links.ownerless {
             return Err(DeadlineError::CLOSED);
         }
         if links.deadline.passed {

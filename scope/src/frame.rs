@@ -290,6 +290,7 @@ impl<'a> Frame<'a> {
         // Nor did it ask this one to be polled again: code that keeps it and does not poll it must not be held by it.
         if raw::parent(self).is_some_and(Frame::is_cut) {
             crate::walk::wake(place.table.ask(id));
+            self.wake();
         }
         place
     }
@@ -421,7 +422,7 @@ impl<'a> Frame<'a> {
             // What is in there follows when it is polled, and a combinator may poll only what was woken.
             crate::walk::wake(old.table.take_wakers_below(old.id));
         }
-        self.came_held.set(old.as_ref().is_some_and(|old| old.table.is_held(old.key())));
+        self.came_held.set(old.as_ref().is_some_and(|old| old.table.has_holders(old.key())));
         if raw::parent(self).is_none_or(|parent| !parent.is_rooted()) && node.is_none() {
             return true;
         }

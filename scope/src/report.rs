@@ -22,6 +22,9 @@ global! {
 pub enum ReportKind {
     /// A finalizer ran over its budget and was cut.
     FinalizerOverrun,
+    /// A scope whose future was dropped half-way, or that nobody polls any more, has ended with errors. Nobody else answers
+    /// with them; a future that is polled again does.
+    ErrorsUnseen,
     /// A cancelled scope did not wait for a blocking job, because whoever spawned the job chose so.
     JobAbandoned,
 }
@@ -76,7 +79,7 @@ impl Report {
     }
 
     /// Where in the source the thing was made that it is about: the call of `defer`, for a finalizer; that of
-    /// the spawn, for a job.
+    /// the spawn, for a job; where it was opened, for a scope.
     pub fn site(&self) -> Option<&'static Location<'static>> {
         self.site
     }

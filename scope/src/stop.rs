@@ -54,7 +54,7 @@ impl Node {
         kill_after: Option<Duration>,
         site: &'static Location<'static>,
     ) -> bool {
-        if self.links.lock().ended {
+        if self.has_ended(&self.links.lock()) {
             return false;
         }
         let state = self.state.load();
@@ -78,7 +78,7 @@ impl Node {
         }
         {
             let mut links = self.links.lock();
-            if links.ended {
+            if self.has_ended(&links) {
                 return;
             }
             let shortest = &mut links.stops.get_or_insert_default().of(stage).shortest;

@@ -11,7 +11,9 @@
 //! 1. A frame ends when a task has answered or is dropped, and when the body of a scope is gone. Scopes that still have
 //!    a row below that of the frame are somewhere else: in a channel, in a value that was returned, or leaked. One that
 //!    is being polled in another place at this moment has another home, or gets it later; `home` decides, under the lock.
-//! 2. A stray scope keeps its adopter open: its members go on, and the listing of the tree says that nobody polls it.
+//! 2. A stray scope keeps its adopter open: its members go on, and the listing of the tree says that nobody polls it. Its row
+//!    holds nothing back any more. Once it has drained it has ended, as far as requests go (D4): what its future would still
+//!    say, if it ever comes back, no request changes. A panic is its adopter's from then on; the report hook hears of errors.
 //! 3. Nobody knows whether a stray scope will ever be polled again. So a cancel gives it up: it is closed without its
 //!    future and ends as soon as its members have. A future that comes back later drops its body unpolled and answers
 //!    that it was cancelled. `STRAY` and `GIVEN_UP` change under the scope's lock, so either the future comes back first,
@@ -21,8 +23,9 @@
 //! 5. Parents never form a circle: a scope that is polled inside itself (by a task of its own) would wait for itself. It
 //!    is treated as dropped there (D28).
 
-use crate::adoption;
-use crate::frame::{Frame, RowCell};
+use crate::adoption::{self, Legacy};
+use crate::frame::{Frame, Place, RowCell};
+use crate::raw;
 use crate::reason::{Reason, ReasonKind};
 use crate::sync::Arc;
 use crate::table::{RowId, RowRef, Table};
@@ -51,11 +54,28 @@ impl Node {
     /// Its future was lost with a finalizer in its hands, which nobody else can run.
     fn leave_finalizer(&self) {
         let mut links = self.links.lock();
-        let adopter = if links.is_finalizing { links.adopter.take() } else { None };
-        drop(links);
-        if let Some(adopter) = adopter {
-            adopter.leave();
+        if !links.is_finalizing {
+            return;
         }
+        let legacy = Legacy::take(self, &mut links);
+        drop(links);
+        if let Some(drained) = legacy.hand_over(self) {
+            adoption::drain(drained);
+        }
+    }
+
+    /// Nobody polls it, and it is cancelled: nobody waits for what its future does.
+    fn is_lost(&self) -> bool {
+        let state = self.state.load();
+        state.is_stray() && state.is_cancelled()
+    }
+
+    /// It has ended: no request changes anything, even should its future, which nobody polls, come back with its answer
+    /// (D4). Under the lock of `links`.
+    pub(crate) fn has_ended(&self, links: &Links) -> bool {
+        let has_finalizers = links.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
+        let is_drained = links.drained && !links.is_finalizing && !has_finalizers;
+        links.ended || is_drained && self.state.load().is_stray()
     }
 
     /// Its future is being dropped. `true`: the scope was closed without it. Nobody adopts it alive from now on.
@@ -121,7 +141,6 @@ pub(crate) fn close(mut given_up: Vec<Arc<Node>>) {
         let home = node.let_alarm_go();
         if let Some((table, id)) = home {
             strand(&table, id, &mut given_up);
-            table.let_go(id);
         }
         node.close();
     }
@@ -139,15 +158,15 @@ fn adopt(node: &Arc<Node>, table: &Arc<Table>, home: RowId, given_up: &mut Vec<A
     let around = Arc::clone(&adopter.node);
     let mut links = node.links.lock();
     let is_there = links.home.as_ref().is_some_and(|(known, at)| Arc::ptr_eq(known, table) && *at == home);
-    let is_left = links.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
-    let is_over = links.drained && !links.is_finalizing && !is_left;
+    // Its row goes from one frame to the next outwards: an earlier one that has ended has seen to it.
+    let is_over = node.has_ended(&links) || links.is_finalizing && node.is_lost();
     if !is_there || links.adopter.is_some() || is_over || links.is_leaving {
         drop(links);
         adopter.leave();
         return;
     }
     links.adopter = Some(adopter);
-    // Its future was told that it has drained, and has run no finalizer yet.
+    // Its future was told that it has drained, and has not come for its panic or its finalizers.
     let is_late = links.drained && !links.is_finalizing;
     if is_late {
         (links.drained, links.ownerless) = (false, true);
@@ -158,6 +177,8 @@ fn adopt(node: &Arc<Node>, table: &Arc<Table>, home: RowId, given_up: &mut Vec<A
         given_up.push(Arc::clone(node));
     }
     drop(links);
+    // The adopter holds instead of it.
+    table.abandon_row(home);
     // A cancel of the adopter that came before the entry was there did not meet it.
     if let Some(reason) = around.inherited() {
         given_up.extend(walk::mark(node, reason.clone()).1);
@@ -218,6 +239,23 @@ impl Node {
         self.state.mark_moved();
         drop(links);
         drop(older);
+    }
+}
+
+/// `scopes` have outlived a shield and are right inside row `parent` of `table` now, whose frame may be cut. They may never be
+/// polled there, to find out.
+pub(crate) fn outlived(table: &Table, scopes: &[Arc<Node>], parent: u32) {
+    if scopes.is_empty() {
+        return;
+    }
+    let is_there = |place: Place| std::ptr::eq(&*place.table, table) && place.key == parent;
+    let reason = raw::current(|frame| {
+        let frame = frame.filter(|frame| frame.known_place().is_some_and(is_there) && frame.is_cut())?;
+        Some(frame.reason().inherited())
+    });
+    let Some(reason) = reason else { return };
+    for node in scopes {
+        walk::cancel(node, reason.clone());
     }
 }
 

@@ -24,9 +24,12 @@ use std::panic::Location;
 use std::task::Waker;
 use std::time::Duration;
 
-use self::rows::Rows;
 pub(crate) use self::rows::{BASE, BASE_ROW, Boundary, RowId};
+use self::rows::{Outlived, Rows};
 use crate::budget::{Expiry, Running};
+use crate::frame::Frame;
+use crate::raw;
+use crate::stray;
 use crate::sync::{Arc, Mutex};
 use crate::tree::Node;
 use crate::walk;
@@ -122,12 +125,21 @@ impl Table {
         if !rows.is(id) {
             return false;
         }
-        // What outlives a shield was not asked by the cancel that this has stopped.
-        let is_late = matches!(rows.get(id.key).boundary, Boundary::Shield { armed: true, spent: false, .. });
-        let wakers = if is_late { rows.ask_children(id.key) } else { Vec::new() };
+        // What outlives a shield was not asked by a cancel that this has stopped, perhaps before it was told.
+        let is_late = matches!(
+            rows.get(id.key).boundary,
+            Boundary::Shield { spent: false, .. } | Boundary::Finalizer { spent: false }
+        );
+        let outlived = if is_late { rows.ask_children(id.key) } else { Outlived::default() };
         let row = rows.remove(id.key);
         drop(rows);
-        walk::wake(wakers);
+        stray::outlived(self, &outlived.scopes, row.parent);
+        walk::wake(outlived.wakers);
+        if outlived.any {
+            // They may have been woken before, or their wakers be those of something that is gone: only another poll of what
+            // is around them sees that nobody polls them.
+            raw::current(|frame| frame.map(Frame::wake)).unwrap_or_default();
+        }
         matches!(row.boundary, Boundary::Shield { spent: true, .. })
     }
 
@@ -167,14 +179,6 @@ impl Table {
         wakers
     }
 
-    /// Whoever polled the boundary has gone: it holds nothing back until it is polled again.
-    pub(crate) fn let_go(&self, id: RowId) {
-        let mut rows = self.rows.lock();
-        if rows.is(id) && rows.get(id.key).own {
-            rows.set_own(id.key, false);
-        }
-    }
-
     /// Whoever polled the boundary has gone: it holds nothing back until it is polled again, nor does what is in it.
     pub(crate) fn abandon_row(&self, id: RowId) {
         let mut rows = self.rows.lock();
@@ -186,6 +190,19 @@ impl Table {
     /// Does a boundary inside the frame of row `key` hold back its drop?
     pub(crate) fn is_held(&self, key: u32) -> bool {
         self.rows.lock().get(key).holders > 0
+    }
+
+    /// Is there a boundary inside the frame of row `key` that would hold back its drop, if it is polled?
+    pub(crate) fn has_holders(&self, key: u32) -> bool {
+        let rows = self.rows.lock();
+        let mut at = rows.walk_next(key, key, true);
+        while let Some(row) = at {
+            if rows.get(row).own {
+                return true;
+            }
+            at = rows.walk_next(key, row, true);
+        }
+        false
     }
 
     /// A poll of a cut frame begins; returns its epoch for [`abandon`](Table::abandon). `None`: a walk is waking what is
@@ -217,15 +234,23 @@ impl Table {
         rows.get_mut(id.key).waker.take()
     }
 
-    /// Marks a row that is about to be woken as asked; then [`asked`](Table::asked) is owed. `false`: it is gone.
-    pub(crate) fn begin_asking(&self, id: RowId) -> bool {
+    /// Marks a row that is about to be woken as asked; then [`asked`](Table::asked) is owed. `None`: it is gone. Else the
+    /// wakers of those around it, to be woken as well: if nobody polls it any more, they are to see that.
+    pub(crate) fn begin_asking(&self, id: RowId) -> Option<Vec<Waker>> {
         let mut rows = self.rows.lock();
-        let is_there = rows.is(id);
-        if is_there {
-            rows.ask(id.key);
-            rows.walks += 1;
+        if !rows.is(id) {
+            return None;
         }
-        is_there
+        rows.ask(id.key);
+        rows.walks += 1;
+        let mut wakers = Vec::new();
+        let mut at = rows.get(id.key).parent;
+        while at != BASE {
+            let row = rows.get_mut(at);
+            wakers.extend(row.waker.take());
+            at = row.parent;
+        }
+        Some(wakers)
     }
 
     /// A walk has woken the rows that it had marked as asked. Returns whom to wake when it was the last one under way.

@@ -97,6 +97,8 @@ pub(crate) struct Links {
     pub(crate) callbacks: Option<Box<Callbacks>>,
     /// A `Vec<E>` of the scope's error type.
     pub(crate) failures: Option<Box<dyn Any + Send>>,
+    /// The report hook has heard of the failures: they are nobody's result.
+    pub(crate) reported: bool,
     pub(crate) panic: Option<Box<dyn Any + Send>>,
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) finalizers: Option<Box<Finalizers>>,

@@ -109,7 +109,7 @@ impl Walk {
     /// `true` if this was the first cancel of the node.
     fn cancel_one(&mut self, node: &Arc<Node>, reason: Reason) -> bool {
         let mut links = node.links.lock();
-        if links.ended {
+        if node.has_ended(&links) {
             return false;
         }
         Node::keep_reason(&mut links, reason);
@@ -126,7 +126,7 @@ impl Walk {
     fn kill_one(&mut self, node: &Arc<Node>, reason: Reason) -> bool {
         let mut links = node.links.lock();
         // What a scope whose future was dropped has left behind may still be protected by shields and budgets (D28).
-        if links.ended && links.sealed {
+        if node.has_ended(&links) && links.sealed {
             return false;
         }
         Node::keep_reason(&mut links, reason);

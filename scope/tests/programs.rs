@@ -2,7 +2,7 @@
 //! tasks and boundaries answered, when, and what was dropped when, must be among what the rules allow.
 //!
 //! `RAMUS_PROGRAMS` sets how many programs run, `RAMUS_SEED` the first one, `RAMUS_LEAKS` how many scopes a
-//! program may leak (none if it is not set). A program that the rules do not allow is made
+//! program may leak (one if it is not set). A program that the rules do not allow is made
 //! smaller and printed.
 #![allow(missing_docs)]
 

@@ -97,6 +97,16 @@ impl Row {
     }
 }
 
+/// What was right inside a shield, and is asked for a poll where it is now.
+#[derive(Default)]
+pub(super) struct Outlived {
+    /// For the caller to wake.
+    pub(super) wakers: Vec<Waker>,
+    pub(super) scopes: Vec<Arc<Node>>,
+    /// There were any.
+    pub(super) any: bool,
+}
+
 pub(super) struct Rows {
     slab: Slab<Row>,
     next_serial: u32,
@@ -146,7 +156,7 @@ impl Rows {
     /// Takes a row out. What it was is for the caller to drop, outside the lock.
     pub(super) fn remove(&mut self, key: u32) -> Row {
         let parent = self.get(key).parent;
-        let is_shield = matches!(self.get(key).boundary, Boundary::Shield { .. });
+        let is_shield = matches!(self.get(key).boundary, Boundary::Shield { .. } | Boundary::Finalizer { .. });
         if self.holds(key) {
             self.child_changed(parent, false);
         }
@@ -242,17 +252,20 @@ impl Rows {
         }
     }
 
-    /// Asks the rows right below `key`; whoever takes their wakers wakes them.
-    pub(super) fn ask_children(&mut self, key: u32) -> Vec<Waker> {
-        let mut wakers = Vec::new();
+    /// Asks the rows right below `key`.
+    pub(super) fn ask_children(&mut self, key: u32) -> Outlived {
+        let mut outlived = Outlived { any: self.get(key).first_child != NONE, ..Outlived::default() };
         let mut child = self.get(key).first_child;
         while child != NONE {
             self.ask(child);
             let row = self.get_mut(child);
-            wakers.extend(row.waker.take());
+            outlived.wakers.extend(row.waker.take());
+            if let Boundary::Scope(node) = &row.boundary {
+                outlived.scopes.push(Arc::clone(node));
+            }
             child = row.next;
         }
-        wakers
+        outlived
     }
 
     pub(super) fn unask(&mut self, key: u32) {

@@ -29,6 +29,8 @@ pub enum Key {
     Op(Id, usize),
     /// Whether the driver had to cancel the outermost scope: only a leaked one was left.
     End,
+    /// Whether it had to kill it after that.
+    Kill,
 }
 
 /// Why something was cancelled: the kind of the first reason, and whether it came from above.

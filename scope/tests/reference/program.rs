@@ -192,7 +192,7 @@ impl Program {
 
     /// Turns what comes too often into what costs the search less.
     fn bound(&mut self) {
-        let most = std::env::var("RAMUS_LEAKS").map_or(0, |number| number.parse().expect("RAMUS_LEAKS"));
+        let most = std::env::var("RAMUS_LEAKS").map_or(1, |number| number.parse().expect("RAMUS_LEAKS"));
         let (mut leaks, mut defers) = (0, 0);
         for op in self.bodies.iter_mut().flat_map(|body| &mut body.ops) {
             match *op {

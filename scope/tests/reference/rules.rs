@@ -160,7 +160,7 @@ pub enum Step {
     /// The first poll of a scope is over: its future is forgotten.
     Forget(usize),
     Abandon(usize),
-    /// Only what was leaked is left: the driver cancels the outermost scope.
+    /// Only what was leaked is left: the driver cancels the outermost scope, or kills it.
     End,
     /// The time moves.
     Wait(u64),
@@ -169,8 +169,8 @@ pub enum Step {
 #[derive(Clone, Hash)]
 pub struct Machine {
     now: u64,
-    /// The driver has cancelled the outermost scope.
-    at_end: bool,
+    /// How often the driver has asked the outermost scope to end.
+    driven: u8,
     frames: Vec<Frame>,
     scopes: Vec<Scope>,
     tasks: Vec<Task>,
@@ -192,7 +192,7 @@ impl Machine {
     pub fn new(run: &Run<'_>) -> Machine {
         let mut machine = Machine {
             now: 0,
-            at_end: false,
+            driven: 0,
             frames: Vec::new(),
             scopes: Vec::new(),
             tasks: Vec::new(),
@@ -368,24 +368,29 @@ impl Machine {
                     Kind::Scope(scope) if again && self.is_drained(scope) => steps.push(Step::Finish(scope)),
                     _ if self.drops(at) && again || self.may_drop_now(at) => steps.push(Step::Drop(at)),
                     _ if again || running => steps.push(Step::Run(at)),
+                    _ if self.may_be_forgotten(at) => steps.push(Step::Forget(at)),
                     _ => {}
                 }
             }
+            steps.extend(self.abandoned_now().map(Step::Abandon));
             return steps;
         }
         for (at, &Frame { kind, parent, open, .. }) in self.frames.iter().enumerate() {
+            // Its frame may be closed before it has ended (D29).
+            if let Kind::Scope(scope) = kind
+                && !self.is_ended(scope)
+            {
+                let Scope { deadline, ref graces, .. } = self.scopes[scope];
+                steps.extend(due(deadline).then_some(Step::Deadline(scope)));
+                let graces = (0..graces.len()).filter(|&grace| due(Some(graces[grace])));
+                steps.extend(graces.map(|grace| Step::Grace(scope, grace)));
+            }
             if !open {
                 continue;
             }
             match kind {
                 Kind::Shield { spends, spent: false, .. } if due(spends) => steps.push(Step::Spend(at)),
                 Kind::Finalizer { at: end, spent: false, .. } if due(Some(end)) => steps.push(Step::Overrun(at)),
-                Kind::Scope(scope) if !self.is_ended(scope) => {
-                    let Scope { deadline, ref graces, .. } = self.scopes[scope];
-                    steps.extend(due(deadline).then_some(Step::Deadline(scope)));
-                    let graces = (0..graces.len()).filter(|&grace| due(Some(graces[grace])));
-                    steps.extend(graces.map(|grace| Step::Grace(scope, grace)));
-                }
                 _ => {}
             }
             steps.extend(self.leaking(at));
@@ -417,7 +422,7 @@ impl Machine {
         }
         let later = (steps.is_empty() || run.parallel).then(|| self.next_time()).flatten();
         steps.extend(later.map(Step::Wait));
-        let end = !self.at_end && run.outcome.contains_key(&Key::End);
+        let end = self.driver().is_some_and(|(key, _)| run.outcome.contains_key(&key));
         steps.extend((end && (steps.is_empty() || run.parallel)).then_some(Step::End));
         steps
     }

@@ -18,7 +18,7 @@ use super::program::{End, Id, Op, Program};
 use super::{Key, Outcome, Seen, Why};
 
 /// The driver cancels the outermost scope at that time (in virtual time, nothing else can happen then), if a leaked scope
-/// has kept it open.
+/// has kept it open, and kills it when as much has passed again.
 pub const PATIENCE: u64 = 60_000;
 
 /// A host with what the programs need of a runtime.
@@ -404,16 +404,20 @@ pub async fn run<H: Rig>(host: H, program: Program) -> (Outcome, Vec<String>) {
         complaints: Mutex::default(),
     });
     let root = Place { shared: Arc::clone(&shared), scope: None, around: Vec::new(), leaked: false };
-    let root = Box::pin(AssertUnwindSafe(root.open(0, None, false)).catch_unwind());
-    if shared.program.leaks() {
-        if let Either::Right(((), root)) = select(root, Box::pin(H::patience())).await {
-            if let Some(Opened { scope, .. }) = shared.scope(0) {
-                shared.say(Key::End, Seen::Yes);
-                scope.cancel("nothing else can happen");
-            }
-            let _ = root.await;
+    let mut root = Some(Box::pin(AssertUnwindSafe(root.open(0, None, false)).catch_unwind()));
+    for key in [Key::End, Key::Kill].into_iter().filter(|_| shared.program.leaks()) {
+        let Some(waiting) = root.take() else { break };
+        let Either::Right(((), waiting)) = select(waiting, Box::pin(H::patience())).await else { break };
+        root = Some(waiting);
+        if let Some(Opened { scope, .. }) = shared.scope(0) {
+            shared.say(key, Seen::Yes);
+            match key {
+                Key::End => scope.cancel("nothing else can happen"),
+                _ => scope.kill("a cancel did not do"),
+            };
         }
-    } else {
+    }
+    if let Some(root) = root {
         let _ = root.await;
     }
     let handles = std::mem::take(&mut *shared.handles.lock().unwrap());

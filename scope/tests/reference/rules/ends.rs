@@ -19,7 +19,11 @@ impl Machine {
         self.frames[frame].wait = Wait::Never;
         let panicked = matches!(ended, Ended::Panic(_));
         self.say(run, Key::Body(body), if panicked { Seen::Dropped } else { Seen::Value });
-        self.drop_inside(run, frame);
+        self.drop_unleaked(run, frame);
+        // What a task or a body has leaked is the scope's after its own error or panic.
+        if !matches!(kind, Kind::Scope(_) | Kind::Task(_)) {
+            self.outlive_all(frame);
+        }
         match kind {
             Kind::Scope(scope) => self.body_ended(run, scope, ended),
             Kind::Task(task) => self.task_ended(run, task, ended),
@@ -63,6 +67,7 @@ impl Machine {
         if ended != Ended::Value {
             self.request(scope, Why::own("body_failed"));
         }
+        self.outlive_all(self.scopes[scope].frame);
         self.drain(run, scope);
     }
 
@@ -102,6 +107,7 @@ impl Machine {
         self.frames[frame].open = false;
         self.tasks[task].ended = true;
         self.say(run, Key::Handle(body), seen);
+        self.outlive_all(frame);
         self.member_ended(scope);
     }
 
@@ -159,12 +165,13 @@ impl Machine {
     }
 
     pub(super) fn drop_inside(&mut self, run: &Run<'_>, frame: usize) {
+        self.drop_unleaked(run, frame);
+        self.outlive_all(frame);
+    }
+
+    fn drop_unleaked(&mut self, run: &Run<'_>, frame: usize) {
         for inside in self.inside(frame).filter(|&at| !self.is_leaked(at)).collect::<Vec<_>>() {
             self.drop_frame(run, inside);
-        }
-        // Also what was further in.
-        for leaked in self.inside(frame).collect::<Vec<_>>() {
-            self.outlive(leaked, frame);
         }
     }
 
@@ -192,8 +199,8 @@ impl Machine {
         if has_body && polled {
             self.say(run, Key::Body(body), Seen::Dropped);
         }
-        self.drop_inside(run, frame);
         self.frames[frame].open = false;
+        self.drop_inside(run, frame);
         if let Some(scope) = open {
             self.adopt(scope);
             let dropped = &mut self.scopes[scope];
@@ -209,13 +216,18 @@ impl Machine {
 
     /// An adopted scope has drained: nobody sees its answer, but a panic is its adopter's.
     pub(super) fn orphan_ended(&mut self, scope: usize) {
-        let Scope { frame, adopter, panic, was_cut, reason, .. } = self.scopes[scope];
-        self.frames[frame].open = false;
+        self.frames[self.scopes[scope].frame].open = false;
         if self.next_finalizer(scope, None) {
             return;
         }
         self.scopes[scope].phase = Phase::Closed;
-        let Some(adopter) = adopter else { return };
+        self.let_adopter_go(scope);
+    }
+
+    /// Who waits for it waits no more.
+    pub(super) fn let_adopter_go(&mut self, scope: usize) {
+        let Scope { frame, panic, was_cut, reason, .. } = self.scopes[scope];
+        let Some(adopter) = self.scopes[scope].adopter.take() else { return };
         // A leaked scope that a cancel from above has cut counts as a child that was.
         let cut_from_above = was_cut && reason.is_some_and(|why| why.inherited) && self.is_leaked(frame);
         self.scopes[adopter].was_cut |= cut_from_above && self.scopes[adopter].reason.is_some();

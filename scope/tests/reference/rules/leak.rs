@@ -1,7 +1,8 @@
 //! D29: scopes whose future was forgotten.
 
-use super::super::Why;
-use super::{Kind, Leak, Machine, Phase, Step};
+use super::super::run::PATIENCE;
+use super::super::{Key, Why};
+use super::{Frame, Kind, Leak, Machine, Phase, Step};
 
 impl Machine {
     pub(super) fn leak_of(&self, frame: usize) -> Leak {
@@ -20,9 +21,22 @@ impl Machine {
         std::iter::successors(Some(frame), |&at| self.frames[at].parent).any(|at| self.is_leaked(at))
     }
 
-    /// The future of a scope is forgotten when its first poll has come back.
+    /// The future of a scope is forgotten when its first poll has come back, in which it was dropped if it is cut.
+    pub(super) fn may_be_forgotten(&self, frame: usize) -> bool {
+        let is_first = self.leak_of(frame) == Leak::Soon && self.frames[frame].open;
+        is_first && self.rests(frame) && !self.drops(frame)
+    }
+
+    /// As [`may_be_forgotten`](Machine::may_be_forgotten), and the poll can have done no more.
     pub(super) fn is_forgotten(&self, frame: usize) -> bool {
-        self.leak_of(frame) == Leak::Soon && self.frames[frame].open && self.rests(frame)
+        self.may_be_forgotten(frame) && !self.may_go_on(frame, false)
+    }
+
+    /// Of two branches, what is cut was polled before the cancel or after; what was woken is polled again or not.
+    fn may_go_on(&self, frame: usize, is_beside: bool) -> bool {
+        let may = self.drops(frame) || self.is_polled_again(frame) || self.is_polled_beside(frame);
+        let is_beside = is_beside || matches!(self.frames[frame].kind, Kind::Branch { .. });
+        may && is_beside || self.inside(frame).any(|at| self.may_go_on(at, is_beside))
     }
 
     pub(super) fn forget(&mut self, frame: usize) {
@@ -35,16 +49,44 @@ impl Machine {
     pub(super) fn leaking(&self, frame: usize) -> Option<Step> {
         let parent = self.frames[frame].parent;
         match self.leak_of(frame) {
-            Leak::Soon if self.is_forgotten(frame) => Some(Step::Forget(frame)),
+            Leak::Soon if self.may_be_forgotten(frame) => Some(Step::Forget(frame)),
             // Rule 5: what is kept and not polled holds no longer once a cancel has woken it.
-            Leak::Holds if self.cut(parent).is_some() => Some(Step::Abandon(frame)),
+            Leak::Holds if self.is_let_go(parent) => Some(Step::Abandon(frame)),
             _ => None,
+        }
+    }
+
+    /// The code around comes to rest, is cut, and has not polled what it keeps. What is asleep itself does not come to rest.
+    fn is_let_go(&self, parent: Option<usize>) -> bool {
+        self.cut(parent).is_some() && parent.is_none_or(|parent| !self.is_asleep(parent))
+    }
+
+    /// A `FuturesUnordered` may poll what keeps it again, before what is beside that is polled at all.
+    pub(super) fn abandoned_now(&self) -> impl Iterator<Item = usize> + '_ {
+        let unordered = |at: usize| self.frames[at].kind == Kind::Branch { unordered: true };
+        let around = |at| std::iter::successors(Some(at), |&at: &usize| self.frames[at].parent);
+        let is_it = move |at| {
+            let Frame { parent, open, .. } = self.frames[at];
+            open && self.leak_of(at) == Leak::Holds && self.is_let_go(parent) && around(at).any(unordered)
+        };
+        (0..self.frames.len()).filter(move |&at| is_it(at))
+    }
+
+    /// Also what was leaked further in.
+    pub(super) fn outlive_all(&mut self, ended: usize) {
+        let leaked = self.inside(ended).collect::<Vec<_>>();
+        for &leaked in &leaked {
+            self.outlive(leaked, ended);
+        }
+        // It may have left a shield.
+        if !leaked.is_empty() {
+            self.spread();
         }
     }
 
     /// The frame that a leaked scope was in has ended: it belongs to the next one outwards, up to a task or the body of a
     /// scope. When that ends, the enclosing scope waits for it, and does not cancel it.
-    pub(super) fn outlive(&mut self, leaked: usize, ended: usize) {
+    fn outlive(&mut self, leaked: usize, ended: usize) {
         let parent = self.frames[ended].parent;
         let is_last = matches!(self.frames[ended].kind, Kind::Task(_));
         let is_body = match self.frames[ended].kind {
@@ -125,6 +167,10 @@ impl Machine {
                 }
             }
         }
+        // What it had begun to tidy stays with it, and those that come after that.
+        if self.scopes[scope].phase == Phase::Finalizing {
+            return self.let_adopter_go(scope);
+        }
         self.scopes[scope].phase = Phase::Draining;
         if self.is_drained(scope) {
             self.orphan_ended(scope);
@@ -140,12 +186,26 @@ impl Machine {
     /// A cancel of the adopter reaches what it has adopted.
     pub(super) fn reason_of_adopter(&self, frame: usize) -> Option<Why> {
         let Kind::Scope(scope) = self.frames[frame].kind else { return None };
-        let adopter = self.scopes[scope].adopter.filter(|_| self.is_adopted(scope))?;
+        let adopter = self.scopes[scope].adopter.filter(|_| self.is_adopted(scope) && self.is_open(scope))?;
         self.scopes[adopter].reason
     }
 
+    /// What the driver does next if the program does not end by itself, what it has seen of it then, and when it does so.
+    pub(super) fn driver(&self) -> Option<(Key, u64)> {
+        match self.driven {
+            0 => Some((Key::End, PATIENCE)),
+            1 => Some((Key::Kill, 2 * PATIENCE)),
+            _ => None,
+        }
+    }
+
+    /// The driver cancels the outermost scope, or kills it if that did not help: what was leaked in a shield without a bound
+    /// keeps its scope open, and so the shield.
     pub(super) fn end_of_program(&mut self) {
-        self.at_end = true;
-        self.request(0, Why::own("user"));
+        self.driven += 1;
+        match self.driven {
+            1 => drop(self.request(0, Why::own("user"))),
+            _ => drop(self.kill(0)),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What a step does, and how a request spreads.
 
-use super::super::{Key, Seen, Why};
+use super::super::{Seen, Why};
 use super::{Frame, Kind, Leak, Machine, Run, Step, Wait};
 
 impl Machine {
@@ -55,8 +55,9 @@ impl Machine {
                 self.settle(run, self.frames[frame].parent);
             }
             Step::End => {
-                self.now = self.now.max(super::super::run::PATIENCE);
-                self.say(run, Key::End, Seen::Yes);
+                let (key, at) = self.driver().expect("listed as a step");
+                self.now = self.now.max(at);
+                self.say(run, key, Seen::Yes);
                 self.end_of_program();
             }
             Step::Wait(until) => self.now = until,
@@ -69,7 +70,8 @@ impl Machine {
         self.forget_rested(run);
         let running = |machine: &Machine| machine.open().rev().find(|&at| machine.frames[at].wait == Wait::Now);
         while let Some(frame) = (!run.parallel && self.wrong.is_none()).then(|| running(self)).flatten() {
-            if self.open().any(|at| self.is_polled_again(at) || self.may_drop_now(at)) {
+            let is_open_ended = self.open().any(|at| self.is_polled_again(at) || self.may_drop_now(at));
+            if is_open_ended || self.abandoned_now().next().is_some() {
                 return;
             }
             self.advance(run, frame);
@@ -104,7 +106,9 @@ impl Machine {
             at = self.frames[frame].parent;
             // What is beside it is polled first.
             let is_branch = matches!(self.frames[frame].kind, Kind::Branch { .. });
-            if is_branch && self.open().any(|at| self.is_polled_beside(at)) {
+            let around = |at| std::iter::successors(Some(at), |&at: &usize| self.frames[at].parent);
+            let is_beside = |foreign| self.is_polled_beside(foreign) && around(foreign).any(|it| Some(it) == at);
+            if is_branch && self.open().any(is_beside) {
                 return;
             }
         }
@@ -125,8 +129,10 @@ impl Machine {
         // A frame comes after those around it.
         for at in 0..self.frames.len() {
             let Frame { kind, parent, open, .. } = self.frames[at];
-            let why = self.cut(parent).or_else(|| self.reason_of_adopter(at));
-            let Some(why) = why.filter(|_| open) else { continue };
+            // A leaked scope is not reached by a cut of what is just being dropped around it.
+            let is_dropped = self.is_leaked(at) && parent.is_some_and(|parent| !self.frames[parent].open);
+            let why = self.cut(parent).filter(|_| open && !is_dropped).or_else(|| self.reason_of_adopter(at));
+            let Some(why) = why else { continue };
             match kind {
                 Kind::Scope(scope) => {
                     self.scopes[scope].reason.get_or_insert(why.inherited());
