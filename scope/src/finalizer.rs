@@ -13,7 +13,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -175,8 +174,6 @@ pub(crate) struct Running {
     budget: Duration,
     site: &'static Location<'static>,
     polled: bool,
-    /// A boundary was open in it when it was handed over.
-    came_held: bool,
     /// From its first suspension on: its budget, and the alarm that ends it.
     watch: Option<(Arc<Overrun>, Option<AnyAlarm>)>,
 }
@@ -184,15 +181,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn new(finalizer: Finalizer) -> Running {
         let Finalizer { work, budget, site } = finalizer;
-        Running {
-            work: Some(work),
-            row: RefCell::new(None),
-            budget,
-            site,
-            polled: false,
-            came_held: false,
-            watch: None,
-        }
+        Running { work: Some(work), row: RefCell::new(None), budget, site, polled: false, watch: None }
     }
 
     /// Polls it in the frame of its scope, `node`, whose row is that of this poll. Ready when it has ended or was cut, and its future is dropped.
@@ -204,12 +193,11 @@ impl Running {
     }
 
     fn poll_frame(&mut self, node: &Arc<Node>, waker: &Waker) -> Poll<()> {
-        let Running { work, row, budget, site, polled, came_held, watch } = self;
+        let Running { work, row, budget, site, polled, watch } = self;
         let spent = watch.as_ref().is_some_and(|(overrun, _)| overrun.is_over());
         let ended = raw::enter(Kind::Finalizer { row, waker, spent, site }, |frame| {
             frame.polled();
-            let is_held = mem::take(came_held) || frame.is_held_yet();
-            let inside = if *polled && frame.is_cut() && !is_held {
+            let inside = if *polled && frame.is_cut() && !frame.is_held_yet() {
                 Inside::Drop
             } else {
                 *polled = true;
@@ -256,7 +244,6 @@ impl Running {
         }
         // The row stays until the next poll has made another one: it keeps cancels from what is open in the finalizer.
         if let Some(row) = &*self.row.borrow() {
-            self.came_held = row.table.is_held(row.key());
             row.table.abandon_row(row.id);
         }
     }
