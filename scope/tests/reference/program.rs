@@ -107,6 +107,8 @@ const DEFERS: usize = 6;
 #[derive(Clone)]
 pub struct Program {
     pub bodies: Vec<Body>,
+    /// A finalizer opens a scope.
+    tidies_in_scopes: bool,
 }
 
 /// A statement with the bodies inside it, before they have numbers.
@@ -152,7 +154,7 @@ impl Program {
     /// Numbers the bodies, inside an outermost scope that no statement names: it adopts what is dropped or leaked in a
     /// finalizer. What was drawn for a scope chooses among those around (even) or among all (odd).
     fn number(root: Block) -> Program {
-        let mut program = Program { bodies: Vec::new() };
+        let mut program = Program { bodies: Vec::new(), tidies_in_scopes: false };
         let mut scopes = Vec::new();
         let open = Op::Open { body: 0, deadline: None, isolate: false };
         program.add((vec![Tree { op: open, inside: vec![root] }], End::Value), Vec::new(), &mut scopes, false);
@@ -171,10 +173,7 @@ impl Program {
         let own = self.bodies.len();
         self.bodies.push(Body { ops: Vec::new(), end, around: around.clone() });
         for Tree { mut op, inside } in trees {
-            // A finalizer opens no scope: one that is handed over to the adopter half-way has nothing open but shields.
-            if let (true, Op::Open { body, .. } | Op::Leak { body, .. }) = (in_finalizer, &op) {
-                op = Op::Catch { body: *body, resume: false };
-            }
+            self.tidies_in_scopes |= in_finalizer && matches!(op, Op::Open { .. } | Op::Leak { .. });
             let in_finalizer = in_finalizer || matches!(op, Op::Defer { .. });
             for (at, block) in inside.into_iter().enumerate() {
                 let id = self.bodies.len() as Id;
@@ -193,6 +192,8 @@ impl Program {
     /// Turns what comes too often into what costs the search less.
     fn bound(&mut self) {
         let most = std::env::var("RAMUS_LEAKS").map_or(1, |number| number.parse().expect("RAMUS_LEAKS"));
+        // What a scope leaves behind that was open in a finalizer whose own scope is leaked is not among the rules.
+        let most = if self.tidies_in_scopes { 0 } else { most };
         let (mut leaks, mut defers) = (0, 0);
         for op in self.bodies.iter_mut().flat_map(|body| &mut body.ops) {
             match *op {
