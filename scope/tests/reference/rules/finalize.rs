@@ -73,7 +73,8 @@ impl Machine {
         for at in 0..self.scopes.len() {
             let mut above = Some(at);
             while above.is_some_and(|above| above != scope) {
-                above = above.and_then(|above| self.scopes[above].parent);
+                // Whoever waits for what was dropped or leaked is above it, and not the scope that had closed by then.
+                above = above.and_then(|above| self.scopes[above].adopter.or(self.scopes[above].parent));
             }
             if above.is_some() && self.is_open(at) {
                 self.scopes[at].killed = true;
