@@ -69,6 +69,7 @@ pub fn flush() {
 }
 
 /// Flushes what is not of `node`, because a task of `node` is polled next.
+#[inline]
 pub(crate) fn switch(node: &Node) {
     let other = with_merged(|merged| {
         let merged = merged?;
@@ -159,6 +160,7 @@ pub(crate) fn admit(node: &Arc<Node>) -> Option<Seat> {
     Some(seat)
 }
 
+#[inline]
 fn with_merged<R>(f: impl FnOnce(Option<&Merged>) -> R) -> R {
     let mut f = Some(f);
     // While the thread's locals are being destroyed nothing is merged.

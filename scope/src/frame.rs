@@ -72,6 +72,7 @@ pub(crate) struct Place {
 }
 
 impl<'a> Frame<'a> {
+    #[inline]
     pub(crate) fn new(parent: *const (), kind: Kind<'a>) -> Frame<'a> {
         Frame { parent, kind, came_held: Cell::new(false) }
     }
@@ -80,8 +81,16 @@ impl<'a> Frame<'a> {
         self.parent
     }
 
-    /// Cancelled as seen in this frame, through its shields.
+    /// Cancelled as seen in this frame, through its shields. Each poll asks several times, mostly in the frame of a task.
+    #[inline]
     pub(crate) fn is_cut(&self) -> bool {
+        match &self.kind {
+            Kind::Task { seat, cancel, .. } => seat.state.load().is_cancelled() || cancel.is_cancelled(),
+            _ => self.is_cut_around(),
+        }
+    }
+
+    fn is_cut_around(&self) -> bool {
         let mut frame = self;
         loop {
             match &frame.kind {
@@ -446,6 +455,7 @@ impl<'a> Frame<'a> {
 /// ```
 /// assert!(!ramus_scope::is_cut());
 /// ```
+#[inline]
 pub fn is_cut() -> bool {
     raw::current(|frame| frame.is_some_and(Frame::is_cut))
 }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::frame::Frame;
+use crate::frame::{Frame, Place};
 use crate::sync::{Arc, AtomicU8, Ordering};
 
 /// What the poll of a frame's inside came to.
@@ -36,27 +36,27 @@ impl Wake for Rest {
 }
 
 /// Polls the inside of `frame`, and says whether it is to be dropped.
+#[inline]
 pub(crate) fn poll_inside<T>(
     frame: &Frame<'_>,
     waker: &Waker,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Inside<T> {
-    let held = if frame.is_cut() { frame.known_place().filter(|place| place.table.is_held(place.key)) } else { None };
+    poll_seen(frame, frame.is_cut(), waker, poll)
+}
+
+/// As [`poll_inside`], for whoever has just seen whether `frame` `is_cut`.
+#[inline]
+pub(crate) fn poll_seen<T>(
+    frame: &Frame<'_>,
+    is_cut: bool,
+    waker: &Waker,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Inside<T> {
+    let held = if is_cut { held_place(frame) } else { None };
     let polled = match held {
         None => poll(&mut Context::from_waker(waker)),
-        Some(place) => {
-            // Only in a frame that is cut and held: did what is inside come to rest without polling a boundary that it
-            // was asked to poll? Then that boundary is not polled any more and must not hold for ever.
-            let epoch = place.table.begin_cut_poll(waker);
-            let rest = Arc::new(Rest { inner: waker.clone(), woken: AtomicU8::new(0) });
-            let resting = Waker::from(Arc::clone(&rest));
-            let polled = poll(&mut Context::from_waker(&resting));
-            // Ordering: [inside:L1] Acquire: pairs with W1.
-            if let Some(epoch) = epoch.filter(|_| polled.is_pending() && rest.woken.load(Ordering::Acquire) == 0) {
-                place.table.abandon(place.key, epoch);
-            }
-            polled
-        }
+        Some(place) => poll_held(&place, waker, poll),
     };
     match polled {
         Poll::Ready(value) => Inside::Ready(value),
@@ -64,7 +64,28 @@ pub(crate) fn poll_inside<T>(
     }
 }
 
+#[cold]
+fn held_place(frame: &Frame<'_>) -> Option<Place> {
+    frame.known_place().filter(|place| place.table.is_held(place.key))
+}
+
+/// Only in a frame that is cut and held: did what is inside come to rest without polling a boundary that it was asked to
+/// poll? Then that boundary is not polled any more and must not hold for ever.
+#[cold]
+fn poll_held<T>(place: &Place, waker: &Waker, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    let epoch = place.table.begin_cut_poll(waker);
+    let rest = Arc::new(Rest { inner: waker.clone(), woken: AtomicU8::new(0) });
+    let resting = Waker::from(Arc::clone(&rest));
+    let polled = poll(&mut Context::from_waker(&resting));
+    // Ordering: [inside:L1] Acquire: pairs with W1.
+    if let Some(epoch) = epoch.filter(|_| polled.is_pending() && rest.woken.load(Ordering::Acquire) == 0) {
+        place.table.abandon(place.key, epoch);
+    }
+    polled
+}
+
 /// Whether the pending inside of `frame` is kept.
+#[inline]
 pub(crate) fn settle<T>(frame: &Frame<'_>) -> Inside<T> {
     if frame.is_cut() && !frame.is_held() { Inside::Drop } else { Inside::Pending }
 }

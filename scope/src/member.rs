@@ -268,25 +268,30 @@ impl<F: Future> Member<F> {
             let known = listing.get();
             let Listing { started, guaranteed, .. } = known;
             let is_due = guaranteed && !started;
-            let polled = if !is_due && frame.is_cut() && (!started || !frame.is_held()) {
+            let is_cut = frame.is_cut();
+            let polled = if is_cut && !is_due && (!started || !frame.is_held()) {
                 Inside::Drop
             } else {
                 Listing::start(listing);
-                inside::poll_inside(frame, waker, |cx| inside::poll_caught(this.future.as_mut(), cx))
+                inside::poll_seen(frame, is_cut, waker, |cx| inside::poll_caught(this.future.as_mut(), cx))
             };
             let polled = match polled {
                 Inside::Pending if failed.get() => Inside::Drop,
+                // Listed whole already: a cancel that comes now meets the entry.
+                Inside::Pending
+                    if listing.get().is_current(waker, cancel.may_have_table())
+                        && !seat.state.load().is_cancelled() =>
+                {
+                    Inside::Pending
+                }
                 Inside::Pending => {
-                    // Listed whole already: its table, which takes a lock to find, is not needed.
-                    if !listing.get().is_current(waker, true) || seat.state.load().is_cancelled() {
-                        let table = cancel.known_table();
-                        seat.list(listing, waker, table.as_ref(), false);
-                        // A cancel takes the list, and wakes the waker that it finds there: perhaps that of an earlier poll.
-                        let is_missed = known.before_cancel() && !known.is_current(waker, false);
-                        if let Some(table) = table.as_ref().filter(|_| is_missed && seat.state.load().is_cancelled()) {
-                            walk::cancel_inside(table, BASE_ROW, &frame.reason().inherited());
-                            waker.wake_by_ref();
-                        }
+                    let table = cancel.known_table();
+                    seat.list(listing, waker, table.as_ref(), false);
+                    // A cancel takes the list, and wakes the waker that it finds there: perhaps that of an earlier poll.
+                    let is_missed = known.before_cancel() && !known.is_current(waker, false);
+                    if let Some(table) = table.as_ref().filter(|_| is_missed && seat.state.load().is_cancelled()) {
+                        walk::cancel_inside(table, BASE_ROW, &frame.reason().inherited());
+                        waker.wake_by_ref();
                     }
                     // A cancel that came before the listing did not meet the entry.
                     inside::settle(frame)

@@ -27,12 +27,14 @@ local! {
 struct Restore(*const ());
 
 impl Drop for Restore {
+    #[inline]
     fn drop(&mut self) {
         CURRENT.with(|current| current.set(self.0));
     }
 }
 
 /// Runs `f` with a new frame as the one being polled; the frame that was current is its parent.
+#[inline]
 pub(crate) fn enter<R>(kind: Kind<'_>, f: impl FnOnce(&Frame<'_>) -> R) -> R {
     let parent = CURRENT.with(Cell::get);
     let frame = Frame::new(parent, kind);
@@ -42,6 +44,7 @@ pub(crate) fn enter<R>(kind: Kind<'_>, f: impl FnOnce(&Frame<'_>) -> R) -> R {
 }
 
 /// Gives `f` the frame being polled on this thread, if any.
+#[inline]
 pub(crate) fn current<R>(f: impl FnOnce(Option<&Frame<'_>>) -> R) -> R {
     let pointer = current_pointer();
     // SAFETY: a pointer other than null was set by `enter` on this thread and is taken back before the frame it points to
@@ -49,12 +52,14 @@ pub(crate) fn current<R>(f: impl FnOnce(Option<&Frame<'_>>) -> R) -> R {
     f(unsafe { pointer.cast::<Frame<'_>>().as_ref() })
 }
 
+#[inline]
 fn current_pointer() -> *const () {
     // While the thread's locals are being destroyed no frame is being polled.
     CURRENT.try_with(Cell::get).unwrap_or(ptr::null())
 }
 
 /// The frame around `frame`. Only while `frame` is entered.
+#[inline]
 pub(crate) fn parent<'a>(frame: &'a Frame<'_>) -> Option<&'a Frame<'a>> {
     // SAFETY: the parent was current when `frame` was entered, so it is further up the same stack and outlives `frame`.
     // Frames are reached only through `enter` and `current`, that is, while they are entered.
@@ -89,6 +94,7 @@ impl Seat {
 impl Deref for Seat {
     type Target = Node;
 
+    #[inline]
     fn deref(&self) -> &Node {
         // SAFETY: alive, as in `node`.
         unsafe { self.0.as_ref() }
@@ -191,6 +197,7 @@ impl<T> Late<T> {
         Late { pointer: AtomicPtr::new(ptr::null_mut()), _owns: PhantomData }
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
         // Ordering: [raw:L1] Acquire: pairs with S1; the value is seen whole.
         let pointer = self.pointer.load(Ordering::Acquire);

@@ -44,14 +44,17 @@ pub(crate) enum Request {
 pub(crate) struct Snapshot(u32);
 
 impl Snapshot {
+    #[inline]
     pub(crate) fn is_stopping(self) -> bool {
         self.0 & (STOP | CANCEL) != 0
     }
 
+    #[inline]
     pub(crate) fn is_cancelled(self) -> bool {
         self.0 & CANCEL != 0
     }
 
+    #[inline]
     pub(crate) fn is_killed(self) -> bool {
         self.0 & KILL != 0
     }
@@ -64,6 +67,7 @@ impl Snapshot {
         self.0 & WATCHED != 0
     }
 
+    #[inline]
     pub(crate) fn is_limited(self) -> bool {
         self.0 & LIMITED != 0
     }
@@ -80,6 +84,7 @@ impl Snapshot {
         self.0 & GIVEN_UP != 0
     }
 
+    #[inline]
     pub(crate) fn is_moved(self) -> bool {
         self.0 & MOVED != 0
     }
@@ -94,6 +99,7 @@ impl State {
         State(AtomicU32::new(shield | if stopping { STOP } else { 0 }))
     }
 
+    #[inline]
     pub(crate) fn load(&self) -> Snapshot {
         // Ordering: [state:L1] Acquire: pairs with the Release of T1, so that data written before a cancel is visible to
         // whoever observes it (D32).
@@ -128,7 +134,10 @@ impl State {
     }
 
     pub(crate) fn mark_cut(&self) {
-        let _ = self.set(CUT);
+        // Of many members that are cut only the first one writes: the bit never falls.
+        if !self.load().was_cut() {
+            let _ = self.set(CUT);
+        }
     }
 
     /// The shield above has used up its budget.

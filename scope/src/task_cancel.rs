@@ -68,6 +68,7 @@ impl TaskCancel {
     }
 
     /// Was a cancel of this task alone requested?
+    #[inline]
     pub fn is_cancelled(&self) -> bool {
         // Ordering: [task_cancel:L1] Acquire: pairs with the Release of S1.
         self.0.get().is_some_and(|known| known.cancelled.load(Ordering::Acquire))
@@ -92,6 +93,12 @@ impl TaskCancel {
     /// The table, if the task has one.
     pub(crate) fn known_table(&self) -> Option<Arc<Table>> {
         self.0.get().and_then(|known| known.found.lock().table.clone())
+    }
+
+    /// `false`: the task has no table. An answer without a lock.
+    #[inline]
+    pub(crate) fn may_have_table(&self) -> bool {
+        self.0.get().is_some()
     }
 
     /// Is `table` the one of this task?
