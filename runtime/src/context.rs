@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::task::Waker;
 use std::time::Instant;
 
+use ramus_scope::Wakes;
 use ramus_timer::Timer;
 
 use crate::blocking::BlockingScope;
@@ -20,7 +21,7 @@ use crate::leaf::BUDGET;
 use crate::pool::Pool;
 use crate::sync::{Arc, tls};
 use crate::task::contain::contain;
-use crate::task::{Id, Polled, Ran, Runnable, TaskInfo};
+use crate::task::{Id, Polled, Ran, Runnable, TaskInfo, is_tasks};
 use crate::worker::Local;
 
 /// What one thread knows.
@@ -100,6 +101,24 @@ pub(crate) fn while_cancelling<R>(wakes: impl FnOnce() -> R) -> R {
     let answer = wakes();
     mark(before);
     answer
+}
+
+/// Few wakes are not worth a batch.
+const MANY: usize = 16;
+
+/// Wakes what a cancel has reached in a scope of `pool`: many at once lie in a batch until workers come for them.
+pub(crate) fn wake_cancelled(pool: &'static Pool, wakes: Wakes) {
+    if wakes.len() < MANY || pool.is_simulated() {
+        while_cancelling(|| drop(wakes));
+        return;
+    }
+    let mut wakers = wakes.into_wakers();
+    if !wakers.iter().all(is_tasks) {
+        let (ours, mut others) = wakers.into_iter().partition(is_tasks);
+        while_cancelling(|| wake_all(&mut others));
+        wakers = ours;
+    }
+    pool.push_cut(wakers);
 }
 
 /// Gives a runnable that was woken or spawned on this thread to `pool`: as a cancelled task's, to the worker of `pool`

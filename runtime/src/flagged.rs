@@ -41,7 +41,12 @@ impl<Q> Flagged<Q> {
     where
         Q: Thief<T>,
     {
-        let item = self.queue.steal_one();
+        self.take_with(Thief::steal_one)
+    }
+
+    /// What `take` finds in the queue.
+    pub fn take_with<T>(&self, mut take: impl FnMut(&Q) -> Option<T>) -> Option<T> {
+        let item = take(&self.queue);
         if item.is_some() || !self.any() {
             return item;
         }
@@ -49,7 +54,7 @@ impl<Q> Flagged<Q> {
         if !self.any.swap(false, Ordering::Acquire) {
             return None;
         }
-        let item = self.queue.steal_one();
+        let item = take(&self.queue);
         if item.is_some() {
             // Ordering: [flagged:F4] Release, partner F3: there may be more.
             self.any.swap(true, Ordering::Release);
@@ -57,11 +62,8 @@ impl<Q> Flagged<Q> {
         item
     }
 
-    /// True if nothing was visible in the queue itself.
-    pub fn is_dry<T>(&self) -> bool
-    where
-        Q: Thief<T>,
-    {
-        self.queue.is_dry()
+    /// The queue itself.
+    pub fn queue(&self) -> &Q {
+        &self.queue
     }
 }

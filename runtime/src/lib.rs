@@ -88,6 +88,7 @@
 pub mod sync;
 
 mod background;
+mod batches;
 mod between;
 pub mod blocking;
 mod builder;

@@ -7,11 +7,13 @@
 //! What belongs to one generation only is the [`Tenant`] (root scope, names, blocking pool) and each worker's [`Seat`]
 //! (driver and timer). Whoever holds a member of the tenant's root scope keeps the generation from ending.
 
+use std::task::Waker;
 use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
 use ramus_timer::{Clock, Timer};
 
+use crate::batches::Batches;
 use crate::context;
 use crate::driver::Driver;
 use crate::flagged::Flagged;
@@ -120,6 +122,8 @@ pub(crate) struct Pool {
     inbox: Inbox<Runnable>,
     /// Tasks that a cancel has reached, as far as they would have to queue (D49).
     cancelled: Flagged<Inbox<Runnable>>,
+    /// Those that a cancel has reached many at a time, and that nobody has woken yet.
+    cut: Flagged<Batches<Waker>>,
     sleep: Sleep,
     phase: AtomicU8,
     generation: AtomicU64,
@@ -151,6 +155,7 @@ impl Pool {
             remotes: (0..workers).map(|_| CachePadded::new(Remote::new())).collect(),
             inbox: Inbox::new(),
             cancelled: Flagged::new(Inbox::new()),
+            cut: Flagged::new(Batches::new()),
             sleep: Sleep::new(workers),
             phase: AtomicU8::new(Phase::Gone as u8),
             generation: AtomicU64::new(0),
@@ -253,7 +258,8 @@ impl Pool {
     /// True if a queue other than that of `me` holds something. After a fence this is the last look of a worker.
     pub(crate) fn is_work_elsewhere(&self, me: usize) -> bool {
         !self.inbox.is_dry()
-            || !self.cancelled.is_dry::<Runnable>()
+            || !self.cancelled.queue().is_dry()
+            || !self.cut.queue().is_dry()
             || self.remotes.iter().enumerate().any(|(index, remote)| index != me && !remote.stealer.is_dry())
     }
 
@@ -293,15 +299,28 @@ impl Pool {
         self.notify();
     }
 
-    /// May there be a cancelled task's runnable?
-    #[inline]
-    pub(crate) fn any_cancelled(&self) -> bool {
-        self.cancelled.any()
+    /// Takes the wakers of cancelled tasks.
+    pub(crate) fn push_cut(&self, wakers: Vec<Waker>) {
+        if !wakers.is_empty() {
+            self.cut.push(wakers);
+            self.notify();
+        }
     }
 
-    /// The next runnable of a cancelled task.
+    /// May there be a cancelled task to run?
+    #[inline]
+    pub(crate) fn any_cancelled(&self) -> bool {
+        self.cancelled.any() | self.cut.any()
+    }
+
+    /// The next runnable of a cancelled task that was woken alone.
     pub(crate) fn take_cancelled(&self) -> Option<Runnable> {
         self.cancelled.take()
+    }
+
+    /// Moves wakers of cancelled tasks, at most `most`, into `into`; the first one last.
+    pub(crate) fn take_cut(&self, most: usize, into: &mut Vec<Waker>) {
+        self.cut.take_with(|cut| cut.take(most, into));
     }
 
     /// Counts a spawn.
@@ -391,6 +410,11 @@ impl Pool {
         while let Some(stray) = self.remotes.iter().find_map(|remote| remote.next.take()) {
             drop(stray);
         }
+        let mut tasks_ended = Vec::new();
+        while !self.cut.queue().is_dry() {
+            self.take_cut(usize::MAX, &mut tasks_ended);
+        }
+        drop(tasks_ended);
         FREE.lock().push(self);
     }
 

@@ -25,7 +25,7 @@ use std::panic::Location;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use ramus_scope::{Host, Member};
+use ramus_scope::{Host, Member, Wakes};
 use ramus_timer::{Alarm, Timer, later};
 
 use crate::context;
@@ -123,7 +123,7 @@ impl Host for Handle {
         }
     }
 
-    fn wake_cancelled(wake_next: &mut dyn FnMut() -> bool) {
-        context::while_cancelling(|| while wake_next() {});
+    fn wake_cancelled(&self, wakes: Wakes) {
+        context::wake_cancelled(self.pool(), wakes);
     }
 }

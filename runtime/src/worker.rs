@@ -80,8 +80,10 @@ pub(crate) struct Local {
     batching: Cell<bool>,
     /// A task is being polled in the middle of the poll of another one.
     eager: Cell<bool>,
-    /// The last poll was a cancelled task's, which had precedence.
-    gave_way: Cell<bool>,
+    /// How many polls of cancelled tasks, which had precedence, the others have to make up for.
+    gave_way: Cell<usize>,
+    /// Wakers of cancelled tasks that are polled next, the first one last.
+    cut: RefCell<Vec<Waker>>,
     polls: Cell<u64>,
     /// `polls` when the queue was last dry, or when a neighbour was last woken.
     window: Cell<u64>,
@@ -161,7 +163,8 @@ impl Local {
             next_run: Cell::new(0),
             batching: Cell::new(false),
             eager: Cell::new(false),
-            gave_way: Cell::new(false),
+            gave_way: Cell::new(0),
+            cut: RefCell::new(Vec::new()),
             polls: Cell::new(0),
             window: Cell::new(0),
             average: Cell::new(1_000),
@@ -286,9 +289,13 @@ impl Local {
 
     fn work(&self, tenant: &Arc<Tenant>) {
         self.batching.set(false);
+        self.poll_taken();
         loop {
             while let Some(runnable) = self.next() {
                 self.poll(runnable);
+            }
+            if self.pool.any_cancelled() {
+                continue;
             }
             self.window.set(self.polls.get());
             if let Some(runnable) = self.take_from_inbox() {

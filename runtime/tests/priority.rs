@@ -229,3 +229,59 @@ fn d49_a_cancelled_task_is_reached_while_others_never_rest() {
     }
     over.store(true, Ordering::Relaxed);
 }
+
+struct Woken(AtomicUsize);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn d32_a_cancel_of_many_reaches_tasks_and_foreign_wakers_alike() {
+    const EACH: usize = 300;
+    let _dog = watchdog();
+    for workers in [1, 2] {
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let waker = std::task::Waker::from(Arc::clone(&woken));
+        let dropped = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&dropped);
+        runtime(workers).block_on(async move {
+            ramus::spawn(async move {
+                scope(|s: Scope<io::Error>| async move {
+                    let suspended = Arc::new(AtomicUsize::new(0));
+                    let mut jobs = Vec::new();
+                    for number in 0..EACH {
+                        let (mark, suspended) = (Mark(Arc::clone(&log), number), Arc::clone(&suspended));
+                        drop(s.spawn(async move {
+                            let _mark = mark;
+                            suspended.fetch_add(1, Ordering::SeqCst);
+                            pending::<()>().await;
+                        }));
+                        let mut job = s.admit().unwrap();
+                        job.listen(&waker);
+                        jobs.push(job);
+                    }
+                    while suspended.load(Ordering::SeqCst) < EACH {
+                        yield_now().await;
+                    }
+                    // From a thread that is no worker.
+                    let canceller = s.clone();
+                    assert!(std::thread::spawn(move || canceller.cancel("enough")).join().unwrap());
+                    drop(jobs);
+                    pending::<()>().await;
+                    Ok(())
+                })
+                .await
+                .unwrap_err();
+            })
+            .await
+            .unwrap();
+        });
+        assert_eq!(woken.0.load(Ordering::SeqCst), EACH, "each job was told once");
+        let mut dropped = dropped.lock().unwrap().clone();
+        dropped.sort_unstable();
+        assert!(dropped.into_iter().eq(0..EACH), "each task was dropped once");
+    }
+}

@@ -189,7 +189,8 @@ pub struct JoinError(Cause);
 
 enum Cause {
     Cancelled {
-        reason: Reason,
+        /// Known where somebody may look at it.
+        reason: Option<Reason>,
         started: bool,
     },
     /// The payload is in a lock so that the error is `Sync`; it is only taken by value.
@@ -214,7 +215,12 @@ impl JoinError {
     /// assert!(error.is_cancelled() && error.never_started());
     /// ```
     pub fn cancelled(reason: Reason, started: bool) -> JoinError {
-        JoinError(Cause::Cancelled { reason, started })
+        JoinError(Cause::Cancelled { reason: Some(reason), started })
+    }
+
+    /// A task that was cancelled, and that nobody asks why.
+    pub(crate) fn unobserved(started: bool) -> JoinError {
+        JoinError(Cause::Cancelled { reason: None, started })
     }
 
     /// A panic whose payload went to the scope.
@@ -291,7 +297,7 @@ impl JoinError {
     /// Why the task was cancelled, if it was.
     pub fn reason(&self) -> Option<&Reason> {
         match &self.0 {
-            Cause::Cancelled { reason, .. } => Some(reason),
+            Cause::Cancelled { reason, .. } => reason.as_ref(),
             Cause::Panic { .. } | Cause::Failed | Cause::SelfJoin { .. } => None,
         }
     }
@@ -337,10 +343,11 @@ impl JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Cause::Cancelled { reason, .. } => {
+            Cause::Cancelled { reason: Some(reason), .. } => {
                 f.write_str("the task was ")?;
                 reason.fmt(f)
             }
+            Cause::Cancelled { reason: None, .. } => f.write_str("the task was cancelled"),
             Cause::Panic { message, .. } => write!(f, "the task panicked: {message}"),
             Cause::Failed => f.write_str("the task failed; its error went to its scope"),
             Cause::SelfJoin { task } => write!(

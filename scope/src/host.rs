@@ -11,6 +11,7 @@ use crate::handle::ScopeHandle;
 use crate::member::Member;
 use crate::reason::Reason;
 use crate::sync::Arc;
+use crate::walk;
 
 /// An executor that scopes run on: it can spawn a task and call a waker later.
 ///
@@ -131,11 +132,56 @@ pub trait Host: Clone + Send + Sync + 'static {
     /// Calls `waker` once the time is `at`. May be called from any thread.
     fn wake_at(&self, at: Instant, waker: Waker) -> Self::Alarm;
 
-    /// Calls the next waker of what a cancel has reached, until none is left: `wake_next` answers `false` then. A host that
-    /// runs cancelled tasks before others sees here that they are such. May be called from any thread; by default it
-    /// only calls.
-    fn wake_cancelled(wake_next: &mut dyn FnMut() -> bool) {
-        while wake_next() {}
+    /// Wakes what a cancel has reached. A host that runs cancelled tasks before others, or drops many of them at once, sees
+    /// here that they are such. May be called from any thread, with locks of its caller held: it must not poll. By default
+    /// it only wakes.
+    fn wake_cancelled(&self, wakes: Wakes) {
+        drop(wakes);
+    }
+}
+
+/// The wakers of what a cancel has reached. Those that nobody has taken out are woken when it is dropped; a panic of one is
+/// reported by the panic hook, and costs the others nothing.
+pub struct Wakes(Vec<Waker>);
+
+impl Wakes {
+    pub(crate) fn new(wakers: Vec<Waker>) -> Wakes {
+        Wakes(wakers)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The wakers. The caller wakes each of them, sooner or later.
+    ///
+    /// ```
+    /// # fn example(wakes: ramus_scope::Wakes) {
+    /// for waker in wakes.into_wakers() {
+    ///     waker.wake();
+    /// }
+    /// # }
+    /// ```
+    pub fn into_wakers(mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        walk::wake(self.0.drain(..));
+    }
+}
+
+impl std::fmt::Debug for Wakes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Wakes").field(&self.0.len()).finish()
     }
 }
 
@@ -149,7 +195,7 @@ pub(crate) type AnyAlarm = Box<dyn Any + Send>;
 pub(crate) trait AnyHost: Send + Sync {
     fn wake_after(&self, after: Duration, waker: Waker) -> AnyAlarm;
     fn wake_at(&self, at: Instant, waker: Waker) -> AnyAlarm;
-    fn wake_cancelled(&self, wake_next: &mut dyn FnMut() -> bool);
+    fn wake_cancelled(&self, wakes: Wakes);
     /// Spawns `member` and drops its handle.
     fn run(&self, member: Member<Work>);
 }
@@ -163,8 +209,8 @@ impl AnyHost for Arc<dyn AnyHost> {
         (**self).wake_at(at, waker)
     }
 
-    fn wake_cancelled(&self, wake_next: &mut dyn FnMut() -> bool) {
-        (**self).wake_cancelled(wake_next);
+    fn wake_cancelled(&self, wakes: Wakes) {
+        (**self).wake_cancelled(wakes);
     }
 
     fn run(&self, member: Member<Work>) {
@@ -181,8 +227,8 @@ impl<H: Host> AnyHost for H {
         Box::new(Host::wake_at(self, at, waker))
     }
 
-    fn wake_cancelled(&self, wake_next: &mut dyn FnMut() -> bool) {
-        H::wake_cancelled(wake_next);
+    fn wake_cancelled(&self, wakes: Wakes) {
+        Host::wake_cancelled(self, wakes);
     }
 
     fn run(&self, member: Member<Work>) {

@@ -94,7 +94,7 @@ pub use deadline::DeadlineError;
 pub use error::{BoxError, JoinError, Refused, ScopeError};
 pub use frame::{cut_reason, is_cut, is_polling, never_started};
 pub use handle::ScopeHandle;
-pub use host::Host;
+pub use host::{Host, Wakes};
 pub use join_all::{JoinAll, TryJoinAll, join_all, try_join_all};
 pub use limit::{Limited, SpawnWhenFree};
 pub use listing::{TreeKind, TreeRow};

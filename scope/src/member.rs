@@ -247,6 +247,33 @@ impl<F: Future> Member<F> {
         cx: &mut Context<'_>,
         cancel: &TaskCancel,
     ) -> Poll<Result<F::Output, JoinError>> {
+        self.poll_for(cx, cancel, true)
+    }
+
+    /// As [`poll_task`](Member::poll_task), and says whether anybody `is_there` to look at the answer. If not, and the scope has
+    /// cut the task, the error does not say why: whoever asks for that writes to a line that all members share.
+    ///
+    /// ```
+    /// use std::pin::pin;
+    /// use std::task::{Context, Poll, Waker};
+    /// use ramus_scope::{Member, ReasonKind, TaskCancel};
+    ///
+    /// let mut member = pin!(Member::refused(ReasonKind::Shutdown.into(), async { 1 }));
+    /// let cancel = TaskCancel::new();
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// let Poll::Ready(Err(error)) = member.as_mut().poll_for(&mut cx, &cancel, false) else { panic!() };
+    /// assert!(error.is_cancelled());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If it is polled again after it answered.
+    pub fn poll_for(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        cancel: &TaskCancel,
+        is_there: bool,
+    ) -> Poll<Result<F::Output, JoinError>> {
         let mut this = self.project();
         let (seat, listing) = match this.standing {
             Standing::Seated { seat, listing } => (&*seat, &*listing),
@@ -308,7 +335,11 @@ impl<F: Future> Member<F> {
                 (_, Ok(())) if failed.get() => Err(JoinError::failed()),
                 (_, Ok(())) => Err(match cancel.reason() {
                     Some(reason) => JoinError::cancelled(reason, listing.get().started),
-                    None => seat.cut(listing.get().started),
+                    None if is_there => seat.cut(listing.get().started),
+                    None => {
+                        seat.state.mark_cut();
+                        JoinError::unobserved(listing.get().started)
+                    }
                 }),
             })
         });

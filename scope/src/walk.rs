@@ -17,6 +17,7 @@ use std::task::Waker;
 use slab::Slab;
 
 use crate::budget::Expiry;
+use crate::host::Wakes;
 use crate::on_cancel::Firing;
 use crate::reason::{Reason, ReasonKind};
 use crate::state::Request;
@@ -54,13 +55,11 @@ impl Walk {
         }
         // The way to the host is as long as the tree is deep: not for nobody.
         let host = if self.wakers.is_empty() { None } else { of.host() };
-        let mut wakers = self.wakers.into_iter();
-        let mut wake_next = || wakers.next().map(|waker| contain(|| waker.wake())).is_some();
-        if let Some(host) = host {
-            contain(|| host.wake_cancelled(&mut wake_next));
+        let wakes = Wakes::new(self.wakers);
+        match host {
+            Some(host) => contain(|| host.wake_cancelled(wakes)),
+            None => drop(wakes),
         }
-        // Without a host, or with one that did not call all of them.
-        while wake_next() {}
         for table in self.asking {
             wake(table.asked());
         }
@@ -157,6 +156,7 @@ impl Walk {
     }
 
     fn members(&mut self, members: Slab<Listed>) {
+        self.wakers.reserve(members.len());
         for (_, member) in members {
             self.rows.extend(member.table.map(|table| (table, BASE_ROW)));
             self.wakers.extend(member.waker);

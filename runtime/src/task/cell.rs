@@ -59,6 +59,7 @@ pub use runnable::{Polled, Ran, Runnable};
 pub use slot::Slot;
 pub(crate) use ticket::Ticket;
 pub use waker::inspect;
+pub(crate) use waker::{claim, is_tasks};
 
 /// What a cell shows without the type of its future. Its first 64 bytes are all that a wake or a poll needs.
 #[repr(C)]
@@ -245,7 +246,7 @@ where
             };
             // SAFETY: never moved until it is dropped in place (rule 4).
             let mut member = unsafe { Pin::new_unchecked(member) };
-            match member.as_mut().poll_task(&mut context, &header.cancel) {
+            match member.as_mut().poll_for(&mut context, &header.cancel, !header.life.is_detached()) {
                 Poll::Ready(output) => Some((output, member.take_place())),
                 Poll::Pending => None,
             }

@@ -350,6 +350,7 @@ impl LifeWord {
     }
 
     /// True once the handle was dropped before the task was complete.
+    #[inline]
     pub(crate) fn is_detached(&self) -> bool {
         // Ordering: [task:L12] Relaxed: nothing is read because of it.
         self.0.load(Relaxed) & DETACHED != 0

@@ -3,20 +3,53 @@
 use super::Local;
 use crate::context;
 use crate::queue::Thief;
-use crate::task::Runnable;
+use crate::task::{self, Runnable};
+
+/// How many cancelled tasks are polled before it is the others' turn, and how many if there are no others. What is taken
+/// at once waits together behind one of them that does not return.
+const CUT: usize = 8;
+const CUT_ALONE: usize = 16;
 
 impl Local {
     /// Cancelled tasks go first, with every second poll at most (D49).
     #[cold]
     pub(super) fn next_cancelled(&self) -> Option<Runnable> {
-        let turn = !self.gave_way.get() || self.is_dry();
-        self.gave_way.set(turn);
-        if !turn || self.polls.get() >= self.tend_at.get() {
+        if self.gave_way.get() > 0 && !self.is_dry() {
+            self.gave_way.set(self.gave_way.get() - 1);
+            return None;
+        }
+        self.gave_way.set(0);
+        if self.polls.get() >= self.tend_at.get() {
             return None;
         }
         self.next_run.set(0);
-        context::refill_budget();
-        self.pool.take_cancelled()
+        if let Some(runnable) = self.pool.take_cancelled() {
+            self.gave_way.set(1);
+            context::refill_budget();
+            return Some(runnable);
+        }
+        self.poll_cut();
+        None
+    }
+
+    /// Wakes some of the tasks that a cancel has reached, and polls each at once: mostly that drops its future, and a queue
+    /// would cost more.
+    fn poll_cut(&self) {
+        let most = if self.is_dry() { CUT_ALONE } else { CUT };
+        self.pool.take_cut(most, &mut self.cut.borrow_mut());
+        self.poll_taken();
+    }
+
+    /// Polls what [`poll_cut`](Local::poll_cut) has taken. Should the runtime itself panic there, the rest is still to be had.
+    pub(super) fn poll_taken(&self) {
+        loop {
+            let Some(waker) = self.cut.borrow_mut().pop() else { return };
+            if let Some(runnable) = task::claim(waker, self.pool) {
+                context::refill_budget();
+                self.gave_way.set(self.gave_way.get() + 1);
+                self.poll(runnable);
+            }
+        }
     }
 
     /// Steals, if allowed to. A token that was kept for this is given back, here or in `begin_work`.

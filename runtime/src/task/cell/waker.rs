@@ -8,7 +8,7 @@ use std::process;
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::{Header, TaskInfo, let_go, look, wake};
+use super::{Header, Runnable, Schedule, TaskInfo, Wake, let_go, look, wake};
 
 static TABLE: RawWakerVTable = RawWakerVTable::new(clone_raw, wake_raw, wake_by_ref_raw, drop_raw);
 
@@ -24,6 +24,31 @@ pub(super) fn borrowed(cell: NonNull<Header>) -> ManuallyDrop<Waker> {
 #[inline]
 pub(super) fn cell_of(waker: &Waker) -> Option<NonNull<Header>> {
     if std::ptr::eq(waker.vtable(), &TABLE) { NonNull::new(waker.data().cast_mut().cast()) } else { None }
+}
+
+/// Is it a task's own?
+pub(crate) fn is_tasks(waker: &Waker) -> bool {
+    cell_of(waker).is_some()
+}
+
+/// Wakes, and gives the runnable to the caller, who polls it, if that makes one and its scheduler is `scheduler`: a way
+/// around the queues.
+pub(crate) fn claim<S: Schedule>(waker: Waker, scheduler: &'static S) -> Option<Runnable> {
+    let of_scheduler = |cell: &NonNull<Header>| {
+        // SAFETY: a waker with our table holds a reference.
+        unsafe { cell.as_ref() }.scheduler == NonNull::from(scheduler).cast()
+    };
+    let Some(cell) = cell_of(&waker).filter(of_scheduler) else {
+        waker.wake();
+        return None;
+    };
+    // SAFETY: the waker lasts until the end of this function.
+    match unsafe { cell.as_ref() }.run.wake() {
+        Wake::Nothing => None,
+        // The task was idle, so its runnable is made here (edge 1), and carries the task's own reference.
+        Wake::Schedule => Some(Runnable(cell)),
+        Wake::Overflow => process::abort(),
+    }
 }
 
 /// What the task behind `waker` is, if there is one: at `now_ms` of the clock that ids are born by.
