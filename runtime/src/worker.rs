@@ -93,6 +93,8 @@ pub(crate) struct Local {
     tend_at: Cell<u64>,
     /// The worker's last look at the clock, and `polls` at that time.
     tended: Cell<(Instant, u64)>,
+    /// The time of that look, for what is born until the next one.
+    born_ms: Cell<u64>,
     /// The last look at driver and timers.
     turned: Cell<Instant>,
     /// The last look at the neighbours in the middle of work.
@@ -158,6 +160,7 @@ impl Local {
             seat,
             polled: Polled::new(),
             epoch: tenant::epoch(),
+            born_ms: Cell::new(tenant::milliseconds(tenant::epoch(), now)),
             serials: Cell::new((0, 0)),
             next_filled: Cell::new(false),
             next_run: Cell::new(0),
@@ -225,7 +228,7 @@ impl Local {
             some => some,
         };
         self.serials.set((serial + 1, left - 1));
-        Id::new(tenant::milliseconds(self.epoch, self.tended.get().0), serial)
+        Id::new(self.born_ms.get(), serial)
     }
 
     // ---- Pushing -------------------------------------------------------------------------------------------------
@@ -377,11 +380,17 @@ impl Local {
         Some(runnable)
     }
 
+    /// Keeps the time of a look at the clock; answers with what the last one kept.
+    fn look_at(&self, now: Instant) -> (Instant, u64) {
+        self.born_ms.set(tenant::milliseconds(self.epoch, now));
+        self.tended.replace((now, self.polls.get()))
+    }
+
     /// Learns from the polls since the last look at the clock how long one takes: the average moves by half of the
     /// difference, counted up to a factor of four, because the system may have taken the processor away meanwhile.
     fn look_at_clock(&self, now: Instant) {
+        let (before, polls_before) = self.look_at(now);
         let polls = self.polls.get();
-        let (before, polls_before) = self.tended.replace((now, polls));
         let took = u64::try_from((now - before).as_nanos()).unwrap_or(u64::MAX);
         let mut every = TEND_POLLS;
         if let Some(mean) = took.checked_div(polls - polls_before) {

@@ -193,15 +193,18 @@ enum Cause {
         reason: Option<Reason>,
         started: bool,
     },
-    /// The payload is in a lock so that the error is `Sync`; it is only taken by value.
-    Panic {
-        message: String,
-        payload: Mutex<Option<Box<dyn Any + Send>>>,
-    },
+    // The rare ones are boxed: every task moves its output a few times, whose size this decides.
+    Panic(Box<Panicked>),
     Failed,
     SelfJoin {
-        task: String,
+        task: Box<String>,
     },
+}
+
+struct Panicked {
+    message: String,
+    /// In a lock so that the error is `Sync`; it is only taken by value.
+    payload: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl JoinError {
@@ -225,12 +228,12 @@ impl JoinError {
 
     /// A panic whose payload went to the scope.
     pub(crate) fn panicked(message: String) -> JoinError {
-        JoinError(Cause::Panic { message, payload: Mutex::new(None) })
+        JoinError(Cause::Panic(Box::new(Panicked { message, payload: Mutex::new(None) })))
     }
 
     /// A panic whose payload stays with the handle.
     pub(crate) fn isolated(message: String, payload: Box<dyn Any + Send>) -> JoinError {
-        JoinError(Cause::Panic { message, payload: Mutex::new(Some(payload)) })
+        JoinError(Cause::Panic(Box::new(Panicked { message, payload: Mutex::new(Some(payload)) })))
     }
 
     pub(crate) fn failed() -> JoinError {
@@ -246,7 +249,7 @@ impl JoinError {
     /// assert!(error.to_string().starts_with("task 7 would wait for itself"));
     /// ```
     pub fn self_join(task: impl fmt::Display) -> JoinError {
-        JoinError(Cause::SelfJoin { task: task.to_string() })
+        JoinError(Cause::SelfJoin { task: Box::new(task.to_string()) })
     }
 
     /// The task has not ended: it would have waited for itself, because its handle was awaited by the task or from inside a
@@ -278,7 +281,7 @@ impl JoinError {
     /// # }
     /// ```
     pub fn is_panic(&self) -> bool {
-        matches!(self.0, Cause::Panic { .. })
+        matches!(self.0, Cause::Panic(_))
     }
 
     /// The task returned an error that went to its scope (`spawn_try`).
@@ -298,7 +301,7 @@ impl JoinError {
     pub fn reason(&self) -> Option<&Reason> {
         match &self.0 {
             Cause::Cancelled { reason, .. } => reason.as_ref(),
-            Cause::Panic { .. } | Cause::Failed | Cause::SelfJoin { .. } => None,
+            Cause::Panic(_) | Cause::Failed | Cause::SelfJoin { .. } => None,
         }
     }
 
@@ -331,7 +334,8 @@ impl JoinError {
     /// The error itself, if the task did not panic.
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
         match self.0 {
-            Cause::Panic { message, payload } => {
+            Cause::Panic(panicked) => {
+                let Panicked { message, payload } = *panicked;
                 let payload = payload.lock().take();
                 Ok(payload.unwrap_or_else(|| Box::new(message)))
             }
@@ -348,7 +352,7 @@ impl fmt::Display for JoinError {
                 reason.fmt(f)
             }
             Cause::Cancelled { reason: None, .. } => f.write_str("the task was cancelled"),
-            Cause::Panic { message, .. } => write!(f, "the task panicked: {message}"),
+            Cause::Panic(panicked) => write!(f, "the task panicked: {}", panicked.message),
             Cause::Failed => f.write_str("the task failed; its error went to its scope"),
             Cause::SelfJoin { task } => write!(
                 f,

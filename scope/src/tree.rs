@@ -360,9 +360,14 @@ impl Node {
     }
 
     /// Takes a member off the list; gives its table, if the entry had one.
+    #[inline]
     pub(crate) fn unlist(&self, listing: Listing) -> Option<Arc<Table>> {
+        if listing.is_listed() { self.unlist_entry(listing) } else { None }
+    }
+
+    fn unlist_entry(&self, listing: Listing) -> Option<Arc<Table>> {
         // A cancel takes the whole list: what was listed before it is gone, and nobody's lock is needed to know it.
-        if !listing.is_listed() || (listing.before_cancel() && self.state.load().is_cancelled()) {
+        if listing.before_cancel() && self.state.load().is_cancelled() {
             return None;
         }
         let mut links = self.links.lock();

@@ -12,7 +12,7 @@ use std::fmt;
 use crate::frame::Frame;
 use crate::handle::ScopeHandle;
 use crate::host::Host;
-use crate::member::Membership;
+use crate::membership::Membership;
 use crate::raw;
 use crate::scope::Builder;
 use crate::sync::{Arc, local};

@@ -257,7 +257,9 @@ where
         // SAFETY: this is the header of a live block.
         let scheduler = unsafe { Self::scheduler(cell) };
         // SAFETY: the runnable owns the stage, and gives it up here.
-        unsafe { Self::finish(cell, output) };
+        unsafe {
+            if header.life.is_detached() { Self::finish_unseen(cell, output) } else { Self::finish(cell, output) }
+        };
         // Only now, so that whoever sees the scope end finds every handle of its tasks finished.
         if contain(|| drop(place)) {
             scheduler.contained();
@@ -310,6 +312,30 @@ where
                 }
             }
         }
+    }
+
+    /// As [`finish`](Self::finish), where nobody is left to take the output: it does not go through the stage.
+    ///
+    /// # Safety
+    ///
+    /// As `finish`; the handle was dropped, and the future has been dropped in its place.
+    unsafe fn finish_unseen(cell: NonNull<Header>, output: Result<F::Output, JoinError>) {
+        // SAFETY: the runnable owns the stage (rule 2).
+        let panicked = unsafe { Self::stage(cell) }.with_mut(|stage| {
+            // SAFETY: exclusive; dropped in place and never used again, as in `finish`.
+            let panicked = contain(|| unsafe { ptr::drop_in_place(stage) });
+            // SAFETY: as above; what was there has been dropped.
+            unsafe { stage.write(Stage::Empty) };
+            panicked
+        });
+        // SAFETY: the caller holds the task's reference.
+        unsafe { cell.as_ref() }.run.finish();
+        if contain(|| drop(output)) || panicked {
+            // SAFETY: as above.
+            unsafe { Self::contained(cell) };
+        }
+        // SAFETY: the task's reference, given up for good.
+        unsafe { let_go_probably_last(cell) };
     }
 
     /// # Safety

@@ -352,7 +352,8 @@ impl LifeWord {
     /// True once the handle was dropped before the task was complete.
     #[inline]
     pub(crate) fn is_detached(&self) -> bool {
-        // Ordering: [task:L12] Relaxed: nothing is read because of it.
+        // Ordering: [task:L12] Relaxed: the flag never falls, and what the handle left behind is touched by nobody but the
+        // last reference, behind [task:L2] or [task:L3].
         self.0.load(Relaxed) & DETACHED != 0
     }
 

@@ -60,7 +60,7 @@ impl Local {
         }
         self.token.set(token);
         let now = Instant::now();
-        self.tended.set((now, self.polls.get()));
+        self.look_at(now);
         self.turned.set(now);
         if deadline.is_some() || watching.is_some() {
             self.seat.timer.turn(now, &mut wakes);
