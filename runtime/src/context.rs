@@ -156,6 +156,14 @@ pub(crate) fn now() -> Instant {
     }
 }
 
+/// Wakes `waker`, mostly that of the task that is being polled here: it goes behind the others.
+#[inline]
+pub(crate) fn wake_polled(waker: &Waker) {
+    if !with_local(|local| local.is_some_and(|local| local.polled().wake_own(waker))) {
+        waker.wake_by_ref();
+    }
+}
+
 /// The task that the calling thread polls, at `now_ms` of the clock that ids are born by.
 pub(crate) fn polled_task(now_ms: u64) -> Option<TaskInfo> {
     let look = |thread: &Thread| match thread.local.get() {

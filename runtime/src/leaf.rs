@@ -34,7 +34,7 @@ pub(crate) fn poll_charge(cx: &mut TaskContext<'_>) -> Poll<Charge> {
     if context::charge_budget() {
         Poll::Ready(Charge { refund: true })
     } else {
-        cx.waker().wake_by_ref();
+        context::wake_polled(cx.waker());
         Poll::Pending
     }
 }

@@ -171,7 +171,7 @@ impl Future for YieldNow {
             return Poll::Ready(());
         }
         self.yielded = true;
-        cx.waker().wake_by_ref();
+        context::wake_polled(cx.waker());
         Poll::Pending
     }
 }

@@ -110,13 +110,13 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match raw::current(|frame| frame.and_then(Frame::scope)) {
+    raw::current(|frame| match frame.and_then(Frame::scope_lent) {
         Some((node, _)) => Ok(match node.limit() {
             None => host.spawn(member_of(&node, future)),
             Some(limit) => host.spawn(member_in_line(&node, limit, future)),
         }),
         None => Err(future),
-    }
+    })
 }
 
 /// `future` as a member of `node`, or as one that only answers that it was refused.

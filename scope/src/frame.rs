@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::task::Waker;
 
 use crate::member::Listing;
-use crate::raw::{self, Seat};
+use crate::raw::{self, Lent, Seat};
 use crate::reason::{Reason, ReasonKind};
 use crate::stray;
 use crate::sync::Arc;
@@ -204,12 +204,18 @@ impl<'a> Frame<'a> {
 
     /// The innermost scope around what runs in this frame, and whether a shield stands in between.
     pub(crate) fn scope(&self) -> Option<(Arc<Node>, bool)> {
+        self.scope_lent().map(|(node, shielded)| (Arc::clone(&node), shielded))
+    }
+
+    /// As [`scope`](Frame::scope), but it counts no reference.
+    #[inline]
+    pub(crate) fn scope_lent(&self) -> Option<(Lent<'_>, bool)> {
         let mut shielded = false;
         let mut frame = self;
         loop {
             match &frame.kind {
-                Kind::Task { seat, .. } => return Some((seat.node(), shielded)),
-                Kind::Body { node, .. } => return Some((Arc::clone(node), shielded)),
+                Kind::Task { seat, .. } => return Some((seat.lend(), shielded)),
+                Kind::Body { node, .. } => return Some((Lent::of(node), shielded)),
                 Kind::Shield { .. } | Kind::Finalizer { .. } => shielded |= !frame.is_spent(),
                 Kind::Catch { .. } | Kind::CutOn { .. } => {}
             }
@@ -476,29 +482,4 @@ pub fn cut_reason() -> Option<Reason> {
 /// ```
 pub fn is_polling() -> bool {
     raw::current(|frame| frame.is_some())
-}
-
-/// Says of the task being polled that nothing of its user's code has run, although it was polled: for a task that only
-/// waits for its turn elsewhere, and is cut there. If it is cut in this poll, its handle answers so. Outside of a task's own
-/// frame it does nothing.
-///
-/// ```
-/// // Outside of any task:
-/// ramus_scope::never_started();
-/// ```
-pub fn never_started() {
-    raw::current(|frame| {
-        if let Some(Frame { kind: Kind::Task { listing, .. }, .. }) = frame {
-            Listing::unstart(listing);
-        }
-    });
-}
-
-/// Ends the task being polled as failed; its error has gone to its scope.
-pub(crate) fn fail_task() {
-    raw::current(|frame| {
-        if let Some(Frame { kind: Kind::Task { failed, .. }, .. }) = frame {
-            failed.set(true);
-        }
-    });
 }

@@ -21,10 +21,10 @@ use pin_project_lite::pin_project;
 
 use crate::admit::{self, seat};
 use crate::error::Refused;
-use crate::frame::{self, is_cut};
+use crate::frame::is_cut;
 use crate::handle::ScopeHandle;
 use crate::host::Host;
-use crate::member::Member;
+use crate::member::{self, Member};
 use crate::scope::Builder;
 use crate::sync::{Arc, Mutex};
 use crate::tree::Node;
@@ -151,7 +151,7 @@ impl<F: Future> Future for Limited<F> {
         if let Some(slot) = this.slot.as_mut().filter(|slot| slot.place.is_some()) {
             // In a cut frame only a guaranteed child comes here: it has its slot, or it was not started.
             if !slot.poll(cx.waker()) {
-                frame::never_started();
+                member::never_started();
                 return Poll::Pending;
             }
         }

@@ -18,14 +18,14 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 
 use crate::error::{JoinError, panic_message};
-use crate::frame::Kind;
+use crate::frame::{Frame, Kind};
 use crate::inside::{self, Inside, Payload};
 use crate::raw::{self, Seat};
 use crate::reason::{Reason, ReasonKind};
 use crate::sync::Arc;
 use crate::table::BASE_ROW;
 use crate::task_cancel::TaskCancel;
-use crate::tree::{Node, Policy};
+use crate::tree::Policy;
 use crate::{completions, stray, walk};
 
 /// Where a member stands in its scope's list, and with which waker. 16 bytes, with two flags of the member's own in the
@@ -66,7 +66,7 @@ impl Listing {
     }
 
     /// The future was polled, but nothing of its user's code ran.
-    pub(crate) fn unstart(listing: &Cell<Listing>) {
+    fn unstart(listing: &Cell<Listing>) {
         listing.set(Listing { started: false, ..listing.get() });
     }
 
@@ -419,4 +419,29 @@ impl<F: Future> Future for MemberFuture<F> {
         }
         answer
     }
+}
+
+/// Says of the task being polled that nothing of its user's code has run, although it was polled: for a task that only
+/// waits for its turn elsewhere, and is cut there. If it is cut in this poll, its handle answers so. Outside of a task's own
+/// frame it does nothing.
+///
+/// ```
+/// // Outside of any task:
+/// ramus_scope::never_started();
+/// ```
+pub fn never_started() {
+    raw::current(|frame| {
+        if let Some(Frame { kind: Kind::Task { listing, .. }, .. }) = frame {
+            Listing::unstart(listing);
+        }
+    });
+}
+
+/// Ends the task being polled as failed; its error has gone to its scope.
+pub(crate) fn fail_task() {
+    raw::current(|frame| {
+        if let Some(Frame { kind: Kind::Task { failed, .. }, .. }) = frame {
+            failed.set(true);
+        }
+    });
 }

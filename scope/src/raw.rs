@@ -10,6 +10,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
 
@@ -80,6 +81,13 @@ impl Seat {
         Seat(pointer(node))
     }
 
+    /// A reference to the node that is not counted, for as long as the seat is borrowed.
+    #[inline]
+    pub(crate) fn lend(&self) -> Lent<'_> {
+        // SAFETY: the pointer came from an `Arc<Node>` (`admitted`), and the node is alive, as in `node`, while the seat is.
+        Lent { node: ManuallyDrop::new(unsafe { Arc::from_raw(self.0.as_ptr()) }), _borrows: PhantomData }
+    }
+
     /// A counted reference to the node.
     pub(crate) fn node(&self) -> Arc<Node> {
         // SAFETY: the pointer came from an `Arc<Node>` (`admitted`), and the node is alive: this seat is counted, so the
@@ -88,6 +96,30 @@ impl Seat {
             Arc::increment_strong_count(self.0.as_ptr());
             Arc::from_raw(self.0.as_ptr())
         }
+    }
+}
+
+/// An `Arc<Node>` that counts no reference: somebody else's is borrowed.
+pub(crate) struct Lent<'a> {
+    /// Never dropped, so it gives up no reference.
+    node: ManuallyDrop<Arc<Node>>,
+    _borrows: PhantomData<&'a Node>,
+}
+
+impl<'a> Lent<'a> {
+    #[inline]
+    pub(crate) fn of(node: &'a Arc<Node>) -> Lent<'a> {
+        // SAFETY: the pointer came from an `Arc<Node>`, which is borrowed for as long as this lives.
+        Lent { node: ManuallyDrop::new(unsafe { Arc::from_raw(Arc::as_ptr(node)) }), _borrows: PhantomData }
+    }
+}
+
+impl Deref for Lent<'_> {
+    type Target = Arc<Node>;
+
+    #[inline]
+    fn deref(&self) -> &Arc<Node> {
+        &self.node
     }
 }
 

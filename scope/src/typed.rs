@@ -12,10 +12,10 @@ use pin_project_lite::pin_project;
 
 use crate::error::BoxError;
 use crate::error::Refused;
-use crate::frame;
 use crate::handle::ScopeHandle;
 use crate::host::Host;
 use crate::limit::SpawnWhenFree;
+use crate::member;
 use crate::reason::ReasonKind;
 use crate::scope::Builder;
 use crate::sync::Arc;
@@ -207,7 +207,7 @@ where
             Poll::Ready(Err(error)) => {
                 fail_scope::<E>(this.scope, error.into(), this.site);
                 // There is no value to answer with: the member ends as failed at this suspension.
-                frame::fail_task();
+                member::fail_task();
                 Poll::Pending
             }
         }

@@ -1,10 +1,13 @@
 //! The permission to poll a task, and the sight of the task that a thread is polling.
 
+use std::cell::Cell;
 use std::mem;
 use std::ptr::NonNull;
+use std::task::Waker;
 
 use super::super::info::{Id, RUNNING, TaskInfo};
 use super::super::state::Suspend;
+use super::waker::cell_of;
 use super::{Header, Relaxed, Step, look};
 
 /// The permission to poll a task; at most one exists. It carries the task's reference to its own cell.
@@ -52,7 +55,12 @@ impl Runnable {
             Step::Pending => {
                 // Ordering: [task:T5] Relaxed, as above.
                 header.stamp.store(stamp, Relaxed);
+                let again = shown.polled.again.get();
                 drop(shown);
+                if again {
+                    // As if it had woken itself: the count stays above zero, and the runnable here.
+                    return Ran::Again(self);
+                }
                 match header.run.suspend(begun) {
                     // The task keeps the reference; another thread may run it by now.
                     Suspend::Idle => {
@@ -96,29 +104,46 @@ impl std::fmt::Debug for Runnable {
 
 /// Shows which task a thread is polling. One lies in each worker's thread-local.
 #[derive(Debug)]
-pub struct Polled(std::cell::Cell<Option<NonNull<Header>>>);
+pub struct Polled {
+    cell: Cell<Option<NonNull<Header>>>,
+    /// It is to be polled again: a wake by itself, which no other thread need see.
+    again: Cell<bool>,
+}
 
 /// Ends the show, on return and on unwinding.
 struct Shown<'a> {
     polled: &'a Polled,
     before: Option<NonNull<Header>>,
+    again_before: bool,
 }
 
 impl Polled {
     /// Shows no task.
     pub const fn new() -> Self {
-        Self(std::cell::Cell::new(None))
+        Self { cell: Cell::new(None), again: Cell::new(false) }
     }
 
+    #[inline]
     fn show(&self, cell: NonNull<Header>) -> Shown<'_> {
-        Shown { polled: self, before: self.0.replace(Some(cell)) }
+        Shown { polled: self, before: self.cell.replace(Some(cell)), again_before: self.again.replace(false) }
+    }
+
+    /// If `waker` is the own one of the task that is being polled, that is polled again, as after a wake: without the
+    /// read-modify-write that tells other threads, since the task goes nowhere before its poll ends.
+    #[inline]
+    pub(crate) fn wake_own(&self, waker: &Waker) -> bool {
+        let is_own = self.cell.get().is_some_and(|cell| cell_of(waker) == Some(cell));
+        if is_own {
+            self.again.set(true);
+        }
+        is_own
     }
 
     /// The task that is being polled, at `now_ms` of the clock that ids are born by.
     pub(crate) fn info(&self, now_ms: u64) -> Option<TaskInfo> {
         // SAFETY: set only for the duration of a poll, by `Runnable::run`, whose runnable carries a reference. `Polled`
         // is not `Sync` and is borrowed by `run`, so this call is made from within that poll.
-        self.0.get().map(|cell| unsafe { look(cell, now_ms) })
+        self.cell.get().map(|cell| unsafe { look(cell, now_ms) })
     }
 }
 
@@ -131,6 +156,7 @@ impl Default for Polled {
 impl Drop for Shown<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.polled.0.set(self.before);
+        self.polled.cell.set(self.before);
+        self.polled.again.set(self.again_before);
     }
 }
