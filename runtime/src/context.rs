@@ -164,6 +164,12 @@ pub(crate) fn wake_polled(waker: &Waker) {
     }
 }
 
+/// True if `waker` is that of the task that is being polled here, which is polled again whatever comes of this poll.
+#[inline]
+pub(crate) fn is_polled_again(waker: &Waker) -> bool {
+    with_local(|local| local.is_some_and(|local| local.polled().is_again(waker)))
+}
+
 /// The task that the calling thread polls, at `now_ms` of the clock that ids are born by.
 pub(crate) fn polled_task(now_ms: u64) -> Option<TaskInfo> {
     let look = |thread: &Thread| match thread.local.get() {

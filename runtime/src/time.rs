@@ -25,7 +25,7 @@
 //! ```
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 use ramus_scope::CutOn;
@@ -321,7 +321,24 @@ pub(crate) enum Deadline {
     /// Counted from the first poll, which comes when the future inside is found pending.
     After(Duration),
     At(Instant),
+    /// Not registered yet, because the task is polled again anyway. Most time-outs around something short end here.
+    Ahead(Instant),
     Bound(ramus_timer::Sleep),
+}
+
+impl Deadline {
+    /// The time at which it is up, if its task does not come to rest before it has looked at the clock again.
+    fn unregistered(&self, waker: &Waker) -> Option<Instant> {
+        if !context::is_polled_again(waker) {
+            return None;
+        }
+        let now = context::now();
+        match self {
+            Deadline::After(limit) => Some(later(now, *limit)).filter(|at| *at > now),
+            Deadline::At(at) | Deadline::Ahead(at) => Some(*at).filter(|at| *at > now),
+            Deadline::Bound(_) => None,
+        }
+    }
 }
 
 impl Future for Deadline {
@@ -331,10 +348,17 @@ impl Future for Deadline {
         if ramus_scope::is_cut() {
             return Poll::Pending;
         }
-        let sleep = match &mut *self {
-            Deadline::Bound(sleep) => return Pin::new(sleep).poll(cx).map(|()| Elapsed::new()),
+        if let Deadline::Bound(sleep) = &mut *self {
+            return Pin::new(sleep).poll(cx).map(|()| Elapsed::new());
+        }
+        if let Some(at) = self.unregistered(cx.waker()) {
+            *self = Deadline::Ahead(at);
+            return Poll::Pending;
+        }
+        let sleep = match &*self {
+            Deadline::Bound(_) => unreachable!("returned above"),
             Deadline::After(limit) => current_timer().sleep(*limit),
-            Deadline::At(deadline) => ramus_timer::Sleep::until(current_timer(), *deadline),
+            Deadline::At(at) | Deadline::Ahead(at) => ramus_timer::Sleep::until(current_timer(), *at),
         };
         *self = Deadline::Bound(sleep);
         self.poll(cx)

@@ -246,7 +246,7 @@ impl<'a> Frame<'a> {
     /// Gives this frame its row, if it has none; the frames around it get theirs first.
     pub(crate) fn place(&self) {
         let placed = match &self.kind {
-            Kind::Task { .. } => false,
+            Kind::Task { .. } => return drop(self.place_for(None)),
             Kind::Body { row, .. }
             | Kind::Shield { row, .. }
             | Kind::Catch { row, .. }
@@ -254,39 +254,55 @@ impl<'a> Frame<'a> {
             | Kind::Finalizer { row, .. } => row.borrow().is_some(),
         };
         if !placed {
-            self.place_for(None);
+            self.make_row(None);
         }
     }
 
     /// This frame's row, made now if it has none, for the sake of a scope inside: outside any task, its node is what the table belongs to.
     fn place_for(&self, inside: Option<&Arc<Node>>) -> Place {
-        let (row, waker) = match &self.kind {
+        let row = match &self.kind {
             Kind::Task { seat, cancel, listing, waker, .. } => {
                 let table = cancel.table(|| Table::new(seat.node(), false));
                 seat.list(listing, waker, Some(&table), false);
                 return Place { table, key: BASE };
             }
+            Kind::Body { row, .. }
+            | Kind::Shield { row, .. }
+            | Kind::Catch { row, .. }
+            | Kind::CutOn { row, .. }
+            | Kind::Finalizer { row, .. } => row,
+        };
+        if row.borrow().is_none() {
+            self.make_row(inside);
+        }
+        match &*row.borrow() {
+            Some(row) => Place { table: Arc::clone(&row.table), key: row.key() },
+            None => unreachable!("made just now"),
+        }
+    }
+
+    /// This frame's row, which it does not have yet.
+    fn make_row(&self, inside: Option<&Arc<Node>>) {
+        let (row, waker) = match &self.kind {
+            // Its row is there from the beginning.
+            Kind::Task { .. } => return,
             Kind::Body { row, waker, .. }
             | Kind::Shield { row, waker, .. }
             | Kind::Catch { row, waker }
             | Kind::CutOn { row, waker, .. }
             | Kind::Finalizer { row, waker, .. } => (row, waker),
         };
-        if let Some(row) = &*row.borrow() {
-            return Place { table: Arc::clone(&row.table), key: row.key() };
-        }
         let above = self.above(inside);
         // The clone may come back here, when it spawns.
         let waker = (*waker).clone();
-        if let Some(row) = &*row.borrow() {
-            return Place { table: Arc::clone(&row.table), key: row.key() };
+        if row.borrow().is_some() {
+            return;
         }
         let id = above.table.insert(above.key, self.boundary(), waker);
-        let made = RowRef { table: above.table, id };
-        let place = Place { table: Arc::clone(&made.table), key: made.key() };
-        *row.borrow_mut() = Some(made);
-        if let Kind::Body { node, .. } = &self.kind {
-            node.settle_at(Arc::clone(&place.table), id);
+        let home = matches!(self.kind, Kind::Body { .. }).then(|| Arc::clone(&above.table));
+        *row.borrow_mut() = Some(RowRef { table: above.table, id });
+        if let (Kind::Body { node, .. }, Some(home)) = (&self.kind, home) {
+            node.settle_at(home, id);
             // The walk of a cancel that came before the row was there did not meet it; one that comes later does.
             if let Some(parent) = raw::parent(self).filter(|parent| parent.is_cut()) {
                 crate::walk::cancel(node, parent.reason().inherited());
@@ -294,20 +310,20 @@ impl<'a> Frame<'a> {
             if let Some(parent) = raw::parent(self).filter(|parent| parent.is_killed()) {
                 crate::walk::kill(node, parent.reason().inherited());
             }
-            if node.parent().is_some_and(|parent| parent.state.load().is_stopping()) {
+            if node.is_below_stopping() {
                 crate::walk::stop(node);
             }
         }
+        let table = || row.borrow().as_ref().map(|row| Arc::clone(&row.table));
         // As above: a walk that came before the row was there did not use it up.
         if matches!(self.kind, Kind::Shield { .. } | Kind::Finalizer { .. }) && self.is_killed() {
-            let _ = place.table.spend(id);
+            let _ = table().map(|table| table.spend(id));
         }
         // Nor did it ask this one to be polled again: code that keeps it and does not poll it must not be held by it.
         if raw::parent(self).is_some_and(Frame::is_cut) {
-            crate::walk::wake(place.table.ask(id));
+            crate::walk::wake(table().and_then(|table| table.ask(id)));
             self.wake();
         }
-        place
     }
 
     /// Where this frame's row hangs or will hang. What is outside any task has a table of its own.

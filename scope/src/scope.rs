@@ -239,13 +239,15 @@ where
         if matches!(self.phase, Phase::New) {
             self.as_mut().start(cx.waker());
         }
-        if matches!(self.phase, Phase::Body) && self.as_mut().poll_body(cx).is_pending() {
+        let mut is_fresh = matches!(self.phase, Phase::Body);
+        if is_fresh && self.as_mut().poll_body(cx).is_pending() {
             return Poll::Pending;
         }
         loop {
-            if matches!(self.phase, Phase::Draining) && self.as_mut().poll_drain(cx).is_pending() {
+            if matches!(self.phase, Phase::Draining) && self.as_mut().poll_drain(cx, is_fresh).is_pending() {
                 return Poll::Pending;
             }
+            is_fresh = false;
             if matches!(self.phase, Phase::Finalizing(_)) && self.as_mut().poll_finalizer(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -378,16 +380,16 @@ where
         Poll::Ready(())
     }
 
-    /// Ready when the last member has ended.
-    fn poll_drain(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the last member has ended. `is_fresh`: the body ended in this poll, so its row is that of this place.
+    fn poll_drain(mut self: Pin<&mut Self>, cx: &mut Context<'_>, is_fresh: bool) -> Poll<()> {
         let this = self.as_mut().project();
         let waker = cx.waker();
         let Some(node) = &*this.node else { unreachable!("made by `start`") };
-        if node.is_drained() {
+        if !is_fresh && node.is_drained() {
             return Poll::Ready(());
         }
         let (is_sound, asking) = raw::enter(Kind::Body { node, row: this.row, waker }, |frame| {
-            let is_sound = frame.polled();
+            let is_sound = is_fresh || frame.polled();
             frame.place();
             (is_sound, asking::waker(frame, this.row, waker))
         });

@@ -231,6 +231,14 @@ impl Node {
         }
     }
 
+    /// Was the scope around asked to finish soon?
+    pub(crate) fn is_below_stopping(&self) -> bool {
+        if self.state.load().is_moved() {
+            return self.parent().is_some_and(|parent| parent.state.load().is_stopping());
+        }
+        self.parent.as_ref().is_some_and(|parent| parent.state.load().is_stopping())
+    }
+
     /// The scope around: where its future was opened, or where it has moved to.
     pub(crate) fn parent(&self) -> Option<Arc<Node>> {
         if self.state.load().is_moved() {

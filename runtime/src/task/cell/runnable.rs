@@ -139,6 +139,12 @@ impl Polled {
         is_own
     }
 
+    /// Was that asked for since its poll began?
+    #[inline]
+    pub(crate) fn is_again(&self, waker: &Waker) -> bool {
+        self.again.get() && self.cell.get().is_some_and(|cell| cell_of(waker) == Some(cell))
+    }
+
     /// The task that is being polled, at `now_ms` of the clock that ids are born by.
     pub(crate) fn info(&self, now_ms: u64) -> Option<TaskInfo> {
         // SAFETY: set only for the duration of a poll, by `Runnable::run`, whose runnable carries a reference. `Polled`

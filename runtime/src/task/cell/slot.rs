@@ -9,7 +9,7 @@ use std::ptr::{self, NonNull};
 
 use super::{Header, Runnable};
 use crate::sync::atomic::AtomicPtr;
-use crate::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::atomic::Ordering::{Acquire, Release};
 
 /// See the [module](self).
 pub struct Slot(AtomicPtr<Header>);
@@ -25,15 +25,10 @@ impl Slot {
     pub fn fill(&self, runnable: Runnable) {
         let cell = runnable.0;
         mem::forget(runnable);
-        debug_assert!(self.is_empty(), "the slot was not empty");
-        // Ordering: [slot:F1] Release, partner [slot:T1]: whoever takes the runnable sees the task as it was put in. No
-        // exchange: the owner alone fills the slot, and it knows that it is empty, which the others cannot change.
-        self.0.store(cell.as_ptr(), Release);
-    }
-
-    fn is_empty(&self) -> bool {
-        // Ordering: [slot:L1] Relaxed: for the owner, who has seen the slot empty.
-        self.0.load(Relaxed).is_null()
+        // Ordering: [slot:F1] Release, partner [slot:T1]: whoever takes the runnable sees the task as it was put in. An
+        // exchange, like the takes, so that all changes of the word are one chain.
+        let before = self.0.swap(cell.as_ptr(), Release);
+        debug_assert!(before.is_null(), "the slot was not empty");
     }
 
     /// Empties the slot.
