@@ -71,6 +71,12 @@ impl Count {
         Count { word, owned: AtomicU32::new(0) }
     }
 
+    /// As new, for the next scope of a node that nobody else has.
+    pub(crate) fn reset(&mut self) {
+        self.word.value = AtomicI64::new(OPEN);
+        self.owned = AtomicU32::new(0);
+    }
+
     /// One more member, spawned by the owner while the scope is open. Owner only. `false`: the plain count is full, or
     /// the owner has none any more.
     pub(crate) fn admit_owned(&self) -> bool {

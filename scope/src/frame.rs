@@ -1,8 +1,7 @@
 //! Frames: what is being polled, from the innermost boundary out to the task.
 //!
-//! A frame is *cut* when a cancel reaches it through the shields inside which it is. That is computed from the inside out
-//! and ends at the first scope or task, because a cancel marks every scope below it: the cost does not grow with the depth
-//! of the tree.
+//! A frame is *cut* when a cancel reaches it through the shields inside which it is. That is computed from the inside out and
+//! ends at the first scope or task, because a cancel marks every scope below it: the depth of the tree costs nothing.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -258,7 +257,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// This frame's row, made now if it has none, for the sake of a scope inside: outside any task, its node is what the table belongs to.
+    /// This frame's row, made now if it has none, for a scope inside: outside any task, the table belongs to its node.
     fn place_for(&self, inside: Option<&Arc<Node>>) -> Place {
         let row = match &self.kind {
             Kind::Task { seat, cancel, listing, waker, .. } => {

@@ -11,7 +11,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
 
 use crate::adoption;
@@ -65,6 +65,36 @@ pub(crate) fn parent<'a>(frame: &'a Frame<'_>) -> Option<&'a Frame<'a>> {
     // SAFETY: the parent was current when `frame` was entered, so it is further up the same stack and outlives `frame`.
     // Frames are reached only through `enter` and `current`, that is, while they are entered.
     unsafe { frame.parent_pointer().cast::<Frame<'a>>().as_ref() }
+}
+
+/// The only reference to a node, which its holder may therefore change.
+pub(crate) struct Sole(Arc<Node>);
+
+impl Sole {
+    /// The node back, if there are other references, weak ones too.
+    pub(crate) fn new(mut node: Arc<Node>) -> Result<Sole, Arc<Node>> {
+        if Arc::get_mut(&mut node).is_some() { Ok(Sole(node)) } else { Err(node) }
+    }
+
+    pub(crate) fn into_node(self) -> Arc<Node> {
+        self.0
+    }
+}
+
+impl Deref for Sole {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0
+    }
+}
+
+impl DerefMut for Sole {
+    fn deref_mut(&mut self) -> &mut Node {
+        // SAFETY: `new` has found no other reference, and no other can have come up since: nobody gets at the `Arc` before
+        // `into_node`, and a node does not point to itself. The borrow of `self` makes this the only borrow.
+        unsafe { &mut *Arc::as_ptr(&self.0).cast_mut() }
+    }
 }
 
 /// A place in the member count of a scope. Dropping it ends the membership.

@@ -16,7 +16,6 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -27,20 +26,21 @@ use pin_project_lite::pin_project;
 
 use crate::asking;
 use crate::error::ScopeError;
-use crate::finalizer::{self, Running};
+use crate::finalizer::Running;
 use crate::frame::{Frame, Kind, RowCell};
 use crate::host::Host;
 use crate::inside::{self, Inside};
 use crate::lifecycle::Exit;
 use crate::limit::Limit;
 use crate::outcome::Outcome;
+use crate::phase::{Phase, leave};
 use crate::raw;
 use crate::reason::{Reason, ReasonKind};
 use crate::sync::Arc;
 use crate::tree::{Node, Opening, Policy, drop_quietly};
 use crate::typed::Scope;
 use crate::value::Values;
-use crate::{stray, walk, watch};
+use crate::{spare, walk, watch};
 
 /// How a scope is opened, when the defaults of [`scope`] do not do.
 ///
@@ -176,24 +176,6 @@ where
     Fut::Output: Outcome<E, Value = T>,
 {
     Builder::new().open(body)
-}
-
-enum Phase {
-    New,
-    Body,
-    Draining,
-    Drained,
-    Finalizing(Box<Running>),
-    Cut(Option<Reason>),
-    Done,
-}
-
-impl Phase {
-    /// Closes `node`, whose body is gone.
-    fn after_body(node: &Arc<Node>, row: &RowCell) -> Phase {
-        stray::body_ended(row);
-        if node.close_own() { Phase::Drained } else { Phase::Draining }
-    }
 }
 
 pin_project! {
@@ -443,7 +425,10 @@ where
             Exit::Ended(ended) => ended,
         };
         *this.phase = Phase::Done;
-        drop((this.row.take(), this.node.take()));
+        drop(this.row.take());
+        if let Some(node) = this.node.take() {
+            spare::keep(node);
+        }
         let value = this.value.take();
         if let Some(payload) = ended.panic {
             drop_quietly((value, ended.failures));
@@ -473,29 +458,4 @@ enum Gone {
     GivenUp,
     /// It is polled by one of its own tasks.
     Inside,
-}
-
-/// A scope's future is dropped half-way: what is left is cancelled, and the scope around waits for it (D28).
-fn leave<Fut>(node: &Arc<Node>, row: &RowCell, body: Pin<&mut Option<Fut>>, phase: &mut Phase, reason: Reason) {
-    let phase = mem::replace(phase, Phase::Done);
-    let in_body = matches!(phase, Phase::Body);
-    let given_up = node.leave_frame();
-    walk::cancel(node, reason);
-    let kind = Kind::Body { node, row, waker: Waker::noop() };
-    if let Err(payload) = raw::enter(kind, |_| inside::drop_caught(body)) {
-        node.keep_panic(payload);
-    }
-    stray::body_ended(row);
-    node.end_early();
-    match phase {
-        Phase::Body | Phase::Draining => {}
-        Phase::Finalizing(running) => finalizer::hand_over(node, Some(running)),
-        Phase::New | Phase::Drained | Phase::Cut(_) | Phase::Done => finalizer::hand_over(node, None),
-    }
-    node.be_left();
-    if in_body && !given_up {
-        node.close();
-    }
-    let row = row.take();
-    drop(row);
 }

@@ -39,6 +39,7 @@ use crate::member::Listing;
 use crate::on_cancel::Callbacks;
 use crate::raw;
 use crate::reason::Reason;
+use crate::spare;
 use crate::state::State;
 use crate::stop::Stops;
 use crate::sync::{Arc, Mutex};
@@ -68,9 +69,9 @@ pub(crate) struct Listed {
 pub(crate) struct Links {
     pub(crate) members: Slab<Listed>,
     /// Members have come with tables.
-    has_tables: bool,
+    pub(crate) has_tables: bool,
     /// The tables of members whose entries the cancel took: what is open in them is still there for a kill.
-    taken: Box<[Weak<Table>]>,
+    pub(crate) taken: Box<[Weak<Table>]>,
     /// A listing of the tree has taken wakers out to clone them.
     pub(crate) is_lending: bool,
     pub(crate) adopted: Slab<Arc<Node>>,
@@ -169,18 +170,21 @@ impl Node {
         let Opening { policy, name, deadline, limit, values } = opening;
         let host = parent.is_none().then(host);
         let stopping = parent.as_ref().is_some_and(|parent| parent.state.load().is_stopping());
-        let node = Arc::new(Node {
-            state: State::new(shielded, stopping),
-            policy,
-            parent,
-            host,
-            name,
-            site,
-            limit,
-            values,
-            links: Mutex::new(Links { deadline: Deadline::new(deadline), ..Links::default() }),
-            count: Count::new(),
-        });
+        let state = State::new(shielded, stopping);
+        let node = match spare::take() {
+            Some(mut node) => {
+                (node.state, node.policy, node.parent, node.host) = (state, policy, parent, host);
+                (node.name, node.site, node.limit, node.values) = (name, site, limit, values);
+                node.links.get_mut().deadline = Deadline::new(deadline);
+                node.count.reset();
+                node.into_node()
+            }
+            None => {
+                let links = Mutex::new(Links { deadline: Deadline::new(deadline), ..Links::default() });
+                let count = Count::new();
+                Arc::new(Node { state, policy, parent, host, name, site, limit, values, links, count })
+            }
+        };
         if node.limit.is_some() {
             node.state.mark_limited();
         }
@@ -417,6 +421,11 @@ impl Node {
 }
 
 impl Node {
+    /// What the node was opened with, for its drop.
+    pub(crate) fn strip(&mut self) -> impl Sized + use<> {
+        (self.values.take(), self.name.take(), self.limit.take(), self.host.take(), self.parent.take())
+    }
+
     /// The counted references to what is above: one, and for a moved scope a second one.
     fn take_parent(&mut self, moved_to: &mut Vec<Arc<Node>>) -> Option<Arc<Node>> {
         if self.state.load().is_moved() {

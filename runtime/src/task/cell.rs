@@ -318,19 +318,14 @@ where
     ///
     /// # Safety
     ///
-    /// As `finish`; the handle was dropped, and the future has been dropped in its place.
+    /// As `finish`; the handle was dropped, the member has answered, and its place was taken.
     unsafe fn finish_unseen(cell: NonNull<Header>, output: Result<F::Output, JoinError>) {
-        // SAFETY: the runnable owns the stage (rule 2).
-        let panicked = unsafe { Self::stage(cell) }.with_mut(|stage| {
-            // SAFETY: exclusive; dropped in place and never used again, as in `finish`.
-            let panicked = contain(|| unsafe { ptr::drop_in_place(stage) });
-            // SAFETY: as above; what was there has been dropped.
-            unsafe { stage.write(Stage::Empty) };
-            panicked
-        });
+        // SAFETY: the runnable owns the stage (rule 2), exclusively. What is in it is overwritten without a drop: the member
+        // has answered, so its future was dropped, and its place was taken out.
+        unsafe { Self::stage(cell) }.with_mut(|stage| unsafe { stage.write(Stage::Empty) });
         // SAFETY: the caller holds the task's reference.
         unsafe { cell.as_ref() }.run.finish();
-        if contain(|| drop(output)) || panicked {
+        if contain(|| drop(output)) {
             // SAFETY: as above.
             unsafe { Self::contained(cell) };
         }

@@ -1,0 +1,65 @@
+//! The phases of a scope's future, and what becomes of the scope when that is dropped in one of them.
+
+use std::mem;
+use std::pin::Pin;
+use std::task::Waker;
+
+use crate::finalizer::{self, Running};
+use crate::frame::{Kind, RowCell};
+use crate::inside;
+use crate::raw;
+use crate::reason::Reason;
+use crate::stray;
+use crate::sync::Arc;
+use crate::tree::Node;
+use crate::walk;
+
+/// Where a scope's future is; see the table of [`scope`](crate::scope).
+pub(crate) enum Phase {
+    New,
+    Body,
+    Draining,
+    Drained,
+    Finalizing(Box<Running>),
+    Cut(Option<Reason>),
+    Done,
+}
+
+impl Phase {
+    /// Closes `node`, whose body is gone.
+    pub(crate) fn after_body(node: &Arc<Node>, row: &RowCell) -> Phase {
+        stray::body_ended(row);
+        if node.close_own() { Phase::Drained } else { Phase::Draining }
+    }
+}
+
+/// A scope's future is dropped half-way: what is left is cancelled, and the scope around waits for it (D28).
+pub(crate) fn leave<Fut>(
+    node: &Arc<Node>,
+    row: &RowCell,
+    body: Pin<&mut Option<Fut>>,
+    phase: &mut Phase,
+    reason: Reason,
+) {
+    let phase = mem::replace(phase, Phase::Done);
+    let in_body = matches!(phase, Phase::Body);
+    let given_up = node.leave_frame();
+    walk::cancel(node, reason);
+    let kind = Kind::Body { node, row, waker: Waker::noop() };
+    if let Err(payload) = raw::enter(kind, |_| inside::drop_caught(body)) {
+        node.keep_panic(payload);
+    }
+    stray::body_ended(row);
+    node.end_early();
+    match phase {
+        Phase::Body | Phase::Draining => {}
+        Phase::Finalizing(running) => finalizer::hand_over(node, Some(running)),
+        Phase::New | Phase::Drained | Phase::Cut(_) | Phase::Done => finalizer::hand_over(node, None),
+    }
+    node.be_left();
+    if in_body && !given_up {
+        node.close();
+    }
+    let row = row.take();
+    drop(row);
+}
