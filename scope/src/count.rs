@@ -137,6 +137,14 @@ impl Count {
         self.word.load(Ordering::Relaxed) > OPEN / 2
     }
 
+    /// It is open, and nobody was ever admitted, or all who were have ended. For whoever has the only reference to it.
+    pub(crate) fn is_idle(&self) -> bool {
+        // Ordering: [count:O6] Relaxed, as O1.
+        let owned = self.owned.load(Ordering::Relaxed);
+        // Ordering: [count:L3] Acquire: pairs with C1; who drops the scope's node comes after what its members did.
+        owned != DISOWNED && self.word.load(Ordering::Acquire) == OPEN - i64::from(owned)
+    }
+
     /// How many members are alive, as an estimate.
     pub(crate) fn live(&self) -> u64 {
         // Ordering: [count:L1] Relaxed: an estimate for people.

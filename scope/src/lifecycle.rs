@@ -88,6 +88,17 @@ impl Node {
         Exit::Ended(ended)
     }
 
+    pub(crate) fn has_finalizers(&mut self) -> bool {
+        self.links.get_mut().finalizers.is_some()
+    }
+
+    /// Takes the result of a scope that nobody else has a reference to, and that has no finalizers. What else is in it goes
+    /// with the node.
+    pub(crate) fn end_alone(&mut self) -> Ended {
+        let links = self.links.get_mut();
+        Ended { panic: links.panic.take(), failures: links.failures.take(), reason: links.reason.clone() }
+    }
+
     /// Ends a scope whose future is gone while members are left: it keeps what the drain needs.
     pub(crate) fn end_early(&self) {
         let mut links = self.links.lock();

@@ -7,7 +7,7 @@ use std::task::Waker;
 use crate::finalizer::{self, Running};
 use crate::frame::{Kind, RowCell};
 use crate::inside;
-use crate::raw;
+use crate::raw::{self, Sole};
 use crate::reason::Reason;
 use crate::stray;
 use crate::sync::Arc;
@@ -20,16 +20,34 @@ pub(crate) enum Phase {
     Body,
     Draining,
     Drained,
+    /// As `Drained`, and nobody else has ever seen the node, or does any more: it need not be closed. Left in the same poll.
+    Alone(Sole),
     Finalizing(Box<Running>),
     Cut(Option<Reason>),
     Done,
 }
 
 impl Phase {
-    /// Closes `node`, whose body is gone.
-    pub(crate) fn after_body(node: &Arc<Node>, row: &RowCell) -> Phase {
+    /// Closes the scope, whose body is gone.
+    pub(crate) fn after_body(node: &mut Option<Arc<Node>>, row: &RowCell) -> Phase {
         stray::body_ended(row);
-        if node.close_own() { Phase::Drained } else { Phase::Draining }
+        if row.borrow().is_none() {
+            if let Some(alone) = node.take_if(|node| Arc::strong_count(node) == 1) {
+                match Sole::new(alone) {
+                    Ok(mut alone) => {
+                        if alone.count.is_idle() && !alone.has_finalizers() {
+                            return Phase::Alone(alone);
+                        }
+                        *node = Some(alone.into_node());
+                    }
+                    Err(alone) => *node = Some(alone),
+                }
+            }
+        }
+        match node {
+            Some(node) if !node.close_own() => Phase::Draining,
+            Some(_) | None => Phase::Drained,
+        }
     }
 }
 
@@ -54,7 +72,7 @@ pub(crate) fn leave<Fut>(
     match phase {
         Phase::Body | Phase::Draining => {}
         Phase::Finalizing(running) => finalizer::hand_over(node, Some(running)),
-        Phase::New | Phase::Drained | Phase::Cut(_) | Phase::Done => finalizer::hand_over(node, None),
+        Phase::New | Phase::Drained | Phase::Alone(_) | Phase::Cut(_) | Phase::Done => finalizer::hand_over(node, None),
     }
     node.be_left();
     if in_body && !given_up {

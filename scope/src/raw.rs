@@ -3,8 +3,9 @@
 //! - The *frame pointer*: one thread-local that points to the frame being polled. A frame lives on the stack of the poll
 //!   that entered it, and [`enter`] restores the pointer before it returns or unwinds.
 //! - The *seat*: a member's pointer to its scope's node. It is not a counted reference: the member count keeps the node
-//!   alive, because the count itself owns one strong reference from the node's birth until the count is drained
-//!   ([`count_ref`], [`take_count_ref`]). So a spawn and a completion touch no reference count.
+//!   alive. While the count is open, whoever will close it has a strong reference (`tree`, invariant 5); from the close
+//!   until it is drained the count owns one ([`close`], [`take_count_ref`]). So a spawn and a completion touch no reference
+//!   count, and a scope that nobody joins needs none.
 //! - [`Late`]: a value that is allocated when it is first needed, behind one word.
 #![allow(unsafe_code)]
 
@@ -121,7 +122,7 @@ impl Seat {
     /// A counted reference to the node.
     pub(crate) fn node(&self) -> Arc<Node> {
         // SAFETY: the pointer came from an `Arc<Node>` (`admitted`), and the node is alive: this seat is counted, so the
-        // count is not drained and owns a strong reference.
+        // count is open or not drained, and somebody or the count itself owns a strong reference.
         unsafe {
             Arc::increment_strong_count(self.0.as_ptr());
             Arc::from_raw(self.0.as_ptr())
@@ -203,7 +204,7 @@ impl Credits {
 
     /// Tells the count.
     pub(crate) fn flush(self) {
-        // SAFETY: the credits are still counted, so the count is not drained and owns a strong reference.
+        // SAFETY: the credits are still counted, so the node is alive, as in `Seat::node`.
         let count = unsafe { &self.node.as_ref().count };
         // From here on the node may be freed by whoever drains it, unless that is this call.
         if count.complete(self.n) == Left::Drained {
@@ -213,8 +214,8 @@ impl Credits {
     }
 }
 
-/// Makes the count of a new node own a strong reference to it.
-pub(crate) fn count_ref(node: &Arc<Node>) {
+/// Makes the count of a node own a strong reference to it.
+fn count_ref(node: &Arc<Node>) {
     let _ = Arc::into_raw(Arc::clone(node));
 }
 
@@ -225,8 +226,9 @@ pub(crate) fn complete(node: &Arc<Node>, n: i64) -> Option<Arc<Node>> {
     (node.count.complete(n) == Left::Drained).then(|| unsafe { take_count_ref(pointer(node)) })
 }
 
-/// Closes the count of `node`; as [`complete`]. Once.
+/// Closes the count of `node`, which owns a reference from then on; as [`complete`]. Once.
 pub(crate) fn close(node: &Arc<Node>) -> Option<Arc<Node>> {
+    count_ref(node);
     // SAFETY: the count has just been drained, which happens once.
     (node.count.close() == Left::Drained).then(|| unsafe { take_count_ref(pointer(node)) })
 }

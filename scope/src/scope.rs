@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -278,7 +279,9 @@ where
             }
             Err(payload) => {
                 node.body_panicked(payload);
-                *this.phase = Phase::after_body(&node, this.row);
+                *this.node = Some(node);
+                *this.phase = Phase::after_body(this.node, this.row);
+                return;
             }
         }
         *this.node = Some(node);
@@ -301,7 +304,8 @@ where
                 *this.polled = true;
                 let asking = if is_cut { asking::waker(frame, this.row, waker) } else { None };
                 let waker = asking.as_ref().unwrap_or(waker);
-                inside::poll_inside(frame, waker, |cx| inside::poll_caught(this.body.as_mut(), cx))
+                // In its first poll it has no row, so nothing in it can hold.
+                inside::poll_seen(frame, is_cut, waker, |cx| inside::poll_caught(this.body.as_mut(), cx))
             };
             let inside = match inside {
                 Inside::Pending => {
@@ -344,7 +348,7 @@ where
                 watch::suspend(node, this.unarmed, cx);
                 return Poll::Pending;
             }
-            Gone::Yes => Phase::after_body(node, this.row),
+            Gone::Yes => Phase::after_body(this.node, this.row),
             // Closed already. What it held is dropped, so nothing below its row is left.
             Gone::GivenUp => Phase::Draining,
             Gone::Inside => return self.leave_inside(),
@@ -411,24 +415,32 @@ where
             *this.phase = Phase::Done;
             return Some(Poll::Ready(Err(ScopeError::new(Vec::new(), reason))));
         }
-        let Some(node) = this.node.as_ref() else { panic!("a scope was polled after it ended") };
-        let was_cut = node.state.load().was_cut();
-        let ended = match node.end() {
-            Exit::Finalize(finalizer) => {
-                *this.phase = Phase::Finalizing(Box::new(Running::new(finalizer)));
-                return None;
+        let (ended, was_cut) = if let Phase::Alone(_) = this.phase {
+            let Phase::Alone(mut node) = mem::replace(this.phase, Phase::Done) else { unreachable!("seen just now") };
+            let (ended, was_cut) = (node.end_alone(), node.state.load().was_cut());
+            spare::keep_sole(node);
+            (ended, was_cut)
+        } else {
+            let Some(node) = this.node.as_ref() else { panic!("a scope was polled after it ended") };
+            let was_cut = node.state.load().was_cut();
+            let ended = match node.end() {
+                Exit::Finalize(finalizer) => {
+                    *this.phase = Phase::Finalizing(Box::new(Running::new(finalizer)));
+                    return None;
+                }
+                Exit::Wait => {
+                    *this.phase = Phase::Draining;
+                    return None;
+                }
+                Exit::Ended(ended) => ended,
+            };
+            *this.phase = Phase::Done;
+            drop(this.row.take());
+            if let Some(node) = this.node.take() {
+                spare::keep(node);
             }
-            Exit::Wait => {
-                *this.phase = Phase::Draining;
-                return None;
-            }
-            Exit::Ended(ended) => ended,
+            (ended, was_cut)
         };
-        *this.phase = Phase::Done;
-        drop(this.row.take());
-        if let Some(node) = this.node.take() {
-            spare::keep(node);
-        }
         let value = this.value.take();
         if let Some(payload) = ended.panic {
             drop_quietly((value, ended.failures));

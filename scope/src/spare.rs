@@ -85,7 +85,13 @@ fn empty(links: &mut Links) -> bool {
 
 /// The scope of `node` has ended, and its future has it no more.
 pub(crate) fn keep(node: Arc<Node>) {
-    let Ok(mut node) = Sole::new(node) else { return };
+    if let Ok(node) = Sole::new(node) {
+        keep_sole(node);
+    }
+}
+
+/// As [`keep`], for a node that nobody else has.
+pub(crate) fn keep_sole(mut node: Sole) {
     if !empty(node.links.get_mut()) {
         return;
     }

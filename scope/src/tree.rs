@@ -16,7 +16,8 @@
 //!    sees the bit under the same lock.
 //! 3. Lock order: one node's links, or one table, never two of them at once.
 //! 4. No waker and no destructor of a user runs under `links`: they are taken out, the lock is released, then they run.
-//! 5. The count owns one strong reference, given back by whoever drains it (`raw`).
+//! 5. While it is open, whoever will close it has a strong reference: the scope's future, the root, or who has given it up.
+//!    A closed count owns one, given back by whoever drains it (`raw`).
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -188,7 +189,6 @@ impl Node {
         if node.limit.is_some() {
             node.state.mark_limited();
         }
-        raw::count_ref(&node);
         node
     }
 
