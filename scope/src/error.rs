@@ -196,9 +196,12 @@ enum Cause {
     // The rare ones are boxed: every task moves its output a few times, whose size this decides.
     Panic(Box<Panicked>),
     Failed,
-    SelfJoin {
-        task: Box<String>,
-    },
+    SelfJoin(Box<Circle>),
+}
+
+/// A task that would wait for itself.
+struct Circle {
+    task: String,
 }
 
 struct Panicked {
@@ -249,7 +252,7 @@ impl JoinError {
     /// assert!(error.to_string().starts_with("task 7 would wait for itself"));
     /// ```
     pub fn self_join(task: impl fmt::Display) -> JoinError {
-        JoinError(Cause::SelfJoin { task: Box::new(task.to_string()) })
+        JoinError(Cause::SelfJoin(Box::new(Circle { task: task.to_string() })))
     }
 
     /// The task has not ended: it would have waited for itself, because its handle was awaited by the task or from inside a
@@ -263,7 +266,7 @@ impl JoinError {
     /// # }
     /// ```
     pub fn is_self_join(&self) -> bool {
-        matches!(self.0, Cause::SelfJoin { .. })
+        matches!(self.0, Cause::SelfJoin(_))
     }
 
     /// The task was cancelled: by its scope, or alone by its handle.
@@ -301,7 +304,7 @@ impl JoinError {
     pub fn reason(&self) -> Option<&Reason> {
         match &self.0 {
             Cause::Cancelled { reason, .. } => reason.as_ref(),
-            Cause::Panic(_) | Cause::Failed | Cause::SelfJoin { .. } => None,
+            Cause::Panic(_) | Cause::Failed | Cause::SelfJoin(_) => None,
         }
     }
 
@@ -354,10 +357,11 @@ impl fmt::Display for JoinError {
             Cause::Cancelled { reason: None, .. } => f.write_str("the task was cancelled"),
             Cause::Panic(panicked) => write!(f, "the task panicked: {}", panicked.message),
             Cause::Failed => f.write_str("the task failed; its error went to its scope"),
-            Cause::SelfJoin { task } => write!(
+            Cause::SelfJoin(circle) => write!(
                 f,
-                "task {task} would wait for itself: its JoinHandle was awaited by the task itself or from inside a scope that \
-                 it waits for; await it outside of the task, or leave it to the scope, which waits for it anyway"
+                "task {} would wait for itself: its JoinHandle was awaited by the task itself or from inside a scope that \
+                 it waits for; await it outside of the task, or leave it to the scope, which waits for it anyway",
+                circle.task
             ),
         }
     }
