@@ -13,6 +13,9 @@ pub mod contract {}
 #[doc = include_str!("from-asyncio.md")]
 pub mod from_asyncio {}
 
+#[doc = include_str!("benchmarks.md")]
+pub mod benchmarks {}
+
 #[doc = include_str!("testing.md")]
 pub mod testing {}
 

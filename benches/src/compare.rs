@@ -1,4 +1,4 @@
-//! Running a workload on several peers in turn.
+//! Running a workload on several peers in turn under criterion.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
 
 use crate::workload::Workload;
-use crate::{AsyncExecutor, Peer, Ramus, Tokio, TokioGroup};
+use crate::{AsyncExecutor, Peer, Ramus, Tokio, TokioGroup, WORKERS};
 
 /// One of the peers.
 #[derive(Clone, Copy)]
@@ -42,21 +42,21 @@ impl AnyPeer {
 /// ramus, tokio (groups are `JoinSet`s) and async-executor, started.
 pub fn peers() -> Vec<AnyPeer> {
     vec![
-        AnyPeer::Ramus(Ramus::start()),
-        AnyPeer::Tokio(Tokio::start(TokioGroup::JoinSet)),
-        AnyPeer::AsyncExecutor(AsyncExecutor::start()),
+        AnyPeer::Ramus(Ramus::start(WORKERS)),
+        AnyPeer::Tokio(Tokio::start(WORKERS, TokioGroup::JoinSet)),
+        AnyPeer::AsyncExecutor(AsyncExecutor::start(WORKERS)),
     ]
 }
 
 /// The peers of [`peers`], with all forms of group that tokio has.
 pub fn tokio_groups() -> Vec<AnyPeer> {
-    let tokio = Tokio::start(TokioGroup::JoinSet);
+    let tokio = Tokio::start(WORKERS, TokioGroup::JoinSet);
     vec![
-        AnyPeer::Ramus(Ramus::start()),
+        AnyPeer::Ramus(Ramus::start(WORKERS)),
         AnyPeer::Tokio(tokio),
         AnyPeer::Tokio(tokio.with_group(TokioGroup::Handles)),
         AnyPeer::Tokio(tokio.with_group(TokioGroup::Tracker)),
-        AnyPeer::AsyncExecutor(AsyncExecutor::start()),
+        AnyPeer::AsyncExecutor(AsyncExecutor::start(WORKERS)),
     ]
 }
 

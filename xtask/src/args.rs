@@ -2,6 +2,7 @@
 
 use crate::bench_server;
 use crate::budgets;
+use crate::compare;
 use crate::loom::Bounds;
 use crate::steps::{STEPS, Step};
 
@@ -19,6 +20,12 @@ The repository's own commands.
   cargo xtask loom                      the loom models
         [--model NAME]                  one of them (the stem of a file in loom-tests/tests)
         [--preemptions N]               explore up to N preemptions (2 unless given)
+  cargo xtask compare                   every workload on ramus and on its peers; writes docs/bench and the README's table
+        [--only W1,W7a]                 some of them (then nothing is written)
+        [--rounds N]                    rounds (9; slow workloads run in a third of them)
+        [--quick]                       short cases, 3 rounds, fewer peers: under 3 minutes
+        [--no-write]                    only print
+        [--list]                        the names of the workloads
   cargo xtask bench-server              the HTTP server beside the same routes on tokio, under wrk
         [--seconds N]                   length of one run (60)
         [--connections A,B]             numbers of connections (64,512)
@@ -43,6 +50,7 @@ pub(crate) enum Command {
     Budgets(budgets::Task),
     Contract,
     Loom(Bounds),
+    Compare(compare::Options),
     BenchServer(bench_server::Options),
 }
 
@@ -64,6 +72,7 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Command, Strin
         ["contract"] => Ok(Command::Contract),
         ["contract", other, ..] => Err(unknown("contract", other)),
         ["loom", rest @ ..] => Ok(Command::Loom(bounds(rest)?)),
+        ["compare", rest @ ..] => Ok(Command::Compare(compare::options(rest)?)),
         ["bench-server", rest @ ..] => Ok(Command::BenchServer(bench_server::options(rest)?)),
         [other, ..] => Err(format!("unknown command `{other}` (see `cargo xtask help`)")),
     }
@@ -138,6 +147,7 @@ mod tests {
             ("loom --model", "--model"),
             ("loom --preemptions many", "`many`"),
             ("loom parker", "`parker`"),
+            ("compare --slow", "`--slow`"),
         ] {
             let message = parsed(line).expect_err(line);
             assert!(message.contains(named) && !message.contains('\n'), "{line}: {message}");

@@ -10,6 +10,7 @@ mod asan;
 mod bench_server;
 mod budgets;
 mod cargo;
+mod compare;
 mod contract;
 mod copy;
 mod faults;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Budgets(task) => budgets::run(&task),
         Command::Contract => contract::run(false),
         Command::Loom(bounds) => loom::run(&bounds),
+        Command::Compare(options) => compare::run(&options),
         Command::BenchServer(options) => bench_server::run(&options),
     };
     match outcome {
