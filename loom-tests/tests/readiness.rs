@@ -70,7 +70,9 @@ impl Socket {
                     bytes => {
                         // Fewer than wanted proves that the kernel is empty.
                         if bytes == most {
-                            self.direction.put_back().wake();
+                            if let Some(waiters) = self.direction.put_back() {
+                                waiters.wake();
+                            }
                         }
                         break bytes;
                     }
@@ -125,6 +127,38 @@ fn two_operations_of_one_direction_both_end() {
         });
         assert_eq!(socket.read(1), 1);
         assert_eq!(other.join().unwrap(), 1);
+        driver.join().unwrap();
+        assert_eq!(socket.direction.waiters(), 0);
+    });
+}
+
+#[test]
+fn who_waits_again_with_the_same_waker_is_woken() {
+    loom_tests::check("readiness/again", 10, || {
+        let socket = Socket::new();
+        assert!(socket.direction.take());
+        let driver = thread::spawn({
+            let socket = socket.clone();
+            move || {
+                socket.arrive();
+                socket.arrive();
+            }
+        });
+        let waker = own_waker();
+        let mut id = WaiterId::unnamed();
+        let mut bytes = 0;
+        while bytes < 2 {
+            if socket.direction.take() {
+                bytes += socket.kernel_read(3);
+                continue;
+            }
+            // As a task that is polled for another reason while it waits.
+            let _first = socket.direction.wait(&mut id, &waker);
+            if let Wait::Registered = socket.direction.wait(&mut id, &waker) {
+                thread::park();
+            }
+        }
+        socket.direction.forget(&id);
         driver.join().unwrap();
         assert_eq!(socket.direction.waiters(), 0);
     });

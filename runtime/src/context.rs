@@ -8,7 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::marker::PhantomData;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ramus_scope::Wakes;
 use ramus_timer::Timer;
@@ -23,6 +23,9 @@ use crate::sync::{Arc, tls};
 use crate::task::contain::contain;
 use crate::task::{Id, Polled, Ran, Runnable, TaskInfo, is_tasks};
 use crate::worker::Local;
+
+/// How far ahead a deadline is that need not be compared with the clock when it is registered.
+const FAR: Duration = Duration::from_secs(1);
 
 /// What one thread knows.
 struct Thread {
@@ -168,6 +171,14 @@ pub(crate) fn wake_polled(waker: &Waker) {
 #[inline]
 pub(crate) fn is_polled_again(waker: &Waker) -> bool {
     with_local(|local| local.is_some_and(|local| local.polled().is_again(waker)))
+}
+
+/// True if `deadline` was more than a second ahead at this worker's last look at the clock, so that another look is not
+/// worth its price. A worker that has not looked for so long is stuck in a poll, and its deadlines are late anyway.
+#[inline]
+pub(crate) fn lies_far_ahead(deadline: Instant) -> bool {
+    let Some(near) = deadline.checked_sub(FAR) else { return false };
+    with_local(|local| local.is_some_and(|local| near > local.last_look()))
 }
 
 /// The task that the calling thread polls, at `now_ms` of the clock that ids are born by.

@@ -27,6 +27,8 @@ use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use slab::Slab;
 
 use crate::readiness::Readiness;
@@ -115,8 +117,8 @@ impl Driver {
         }))
     }
 
-    /// Blocks until a source is ready, [`unpark`](Self::unpark) is called, `timeout` (at most an hour) is over or a signal
-    /// handler ran. The wakers of what is ready are appended to `wakes`.
+    /// Blocks until a source is ready, [`unpark`](Self::unpark) is called, `timeout` (at most an hour) is nearly over, by
+    /// less than a millisecond, or a signal handler ran. One of less than a millisecond is waited for to its end. The wakers of what is ready are appended to `wakes`.
     ///
     /// # Errors
     ///
@@ -125,7 +127,11 @@ impl Driver {
         let mut turner = self.turner.lock();
         let timeout = if turner.owed { Duration::ZERO } else { timeout.unwrap_or(LONGEST_TURN).min(LONGEST_TURN) };
         turner.owed = false;
-        match self.harvest(&mut turner, timeout, wakes) {
+        let harvested = self.wait_finely(timeout).and_then(|left| match left {
+            Some(timeout) => self.harvest(&mut turner, timeout, wakes),
+            None => Ok(false),
+        });
+        match harvested {
             Ok(_unparked) => {
                 turner.failures = 0;
                 Ok(())
@@ -134,6 +140,23 @@ impl Driver {
                 turner.failures = turner.failures.saturating_add(1);
                 Err(Failure { error, in_a_row: turner.failures })
             }
+        }
+    }
+
+    /// Waits if `timeout` ends within the next millisecond, which is as fine as a blocking [`harvest`](Self::harvest)
+    /// counts, and says how long that may block now; `None` if nothing came. A longer time-out loses what it has beside whole milliseconds: the
+    /// owner comes back early, and waits for the rest here.
+    fn wait_finely(&self, timeout: Duration) -> io::Result<Option<Duration>> {
+        let millis = Duration::from_millis(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        if millis > Duration::ZERO || timeout.is_zero() {
+            return Ok(Some(millis));
+        }
+        let rest = Timespec { tv_sec: 0, tv_nsec: timeout.subsec_nanos().into() };
+        // An epoll instance is readable while it has events.
+        match poll(&mut [PollFd::new(&self.registry, PollFlags::IN)], Some(&rest)) {
+            Ok(0) | Err(Errno::INTR) => Ok(None),
+            Ok(_) => Ok(Some(Duration::ZERO)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -336,6 +359,33 @@ mod tests {
         let start = Instant::now();
         driver.turn(Some(Duration::from_millis(20)), &mut Vec::new()).unwrap();
         assert!(start.elapsed() >= Duration::from_millis(20));
+    }
+
+    #[test]
+    fn less_than_a_millisecond_is_waited_for_and_not_rounded() {
+        let driver = Driver::new().unwrap();
+        let wait = Duration::from_micros(150);
+        let shortest = (0..20).map(|_| {
+            let start = Instant::now();
+            driver.turn(Some(wait), &mut Vec::new()).unwrap();
+            start.elapsed()
+        });
+        let shortest = shortest.min().unwrap();
+        assert!(wait <= shortest && shortest < Duration::from_millis(1), "{shortest:?}");
+        // The rest is left to the next turn.
+        let start = Instant::now();
+        driver.turn(Some(Duration::from_micros(2900)), &mut Vec::new()).unwrap();
+        assert!(start.elapsed() >= Duration::from_millis(2));
+    }
+
+    #[test]
+    fn an_unpark_ends_a_wait_of_less_than_a_millisecond() {
+        let driver = Driver::new().unwrap();
+        driver.unpark();
+        driver.turn(Some(Duration::from_micros(999)), &mut Vec::new()).unwrap();
+        // Taken: nothing is left for a look that does not wait.
+        let mut turner = driver.turner.lock();
+        assert!(!driver.harvest(&mut turner, Duration::ZERO, &mut Vec::new()).unwrap());
     }
 
     #[test]

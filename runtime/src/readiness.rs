@@ -131,14 +131,11 @@ impl Direction {
     /// The operation that took the readiness may have left more: puts it back and returns the other waiters to be woken.
     #[inline]
     #[must_use = "the wakers must be woken"]
-    pub fn put_back(&self) -> Waiters {
+    pub fn put_back(&self) -> Option<Waiters> {
         // Ordering: AcqRel [readiness:P1]; Release for the next [readiness:T2], so that what this operation saw of the
         // kernel is not older for the next one; Acquire orders the list after [readiness:W1].
         let before = self.word.fetch_or(READY, Ordering::AcqRel);
-        if before & WAITING == 0 {
-            return Waiters::new();
-        }
-        self.take_waiters()
+        (before & WAITING != 0).then(|| self.take_waiters())
     }
 
     /// An event: `closed` if it told the end of the stream, a hang-up or an error. Moves the waiters to `wakes`.
@@ -174,6 +171,9 @@ impl Direction {
     ///
     /// To be called after [`take`](Self::take) said no.
     pub fn wait(&self, id: &mut WaiterId, waker: &Waker) -> Wait {
+        if self.keeps(id, waker) {
+            return Wait::Registered;
+        }
         // Cloning and dropping a waker may run foreign code: not with the list locked.
         let fresh = waker.clone();
         let mut list = self.list.lock();
@@ -192,6 +192,13 @@ impl Direction {
         drop(list);
         drop((replaced, withdrawn));
         outcome
+    }
+
+    /// True if `waker` is in the list under `id` already: a task that was woken for another reason waits again. Whoever set
+    /// `READY` or `SHUT` since it came in has seen `WAITING`, so it is on its way to take the list, and wakes it.
+    fn keeps(&self, id: &WaiterId, waker: &Waker) -> bool {
+        // Ordering: Relaxed [readiness:K1], a guess that saves the lock when nobody waits; the lock orders the list.
+        self.word.load(Ordering::Relaxed) & WAITING != 0 && self.list.lock().holds(id, waker)
     }
 
     /// Takes the waiter `id` out of the list, if it is there.
@@ -265,6 +272,10 @@ impl Waiters {
 
     fn len(&self) -> usize {
         usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    fn holds(&self, id: &WaiterId, waker: &Waker) -> bool {
+        self.first.iter().chain(self.rest.iter()).any(|entry| entry.0 == id.0 && entry.1.will_wake(waker))
     }
 
     /// Returns the waker that is not needed any more: the replaced one, or `waker` if it would wake the same task.
@@ -393,8 +404,24 @@ mod tests {
         let (second, second_waker) = counted();
         assert_eq!(direction.wait(&mut WaiterId::slot(), &first_waker), Wait::Registered);
         assert_eq!(direction.wait(&mut WaiterId::slot(), &second_waker), Wait::Registered);
-        direction.put_back().wake();
+        direction.put_back().unwrap().wake();
         assert_eq!((first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed)), (0, 1));
+    }
+
+    #[test]
+    fn who_waits_already_is_not_cloned_again() {
+        let direction = Direction::new();
+        assert!(direction.take());
+        let (count, waker) = counted();
+        assert_eq!(direction.wait(&mut WaiterId::slot(), &waker), Wait::Registered);
+        let held = Arc::strong_count(&count);
+        assert_eq!(direction.wait(&mut WaiterId::slot(), &waker), Wait::Registered);
+        assert_eq!((direction.waiters(), Arc::strong_count(&count)), (1, held));
+        let mut wakes = Vec::new();
+        direction.set(false, &mut wakes);
+        assert_eq!(wakes.len(), 1);
+        assert_eq!(direction.wait(&mut WaiterId::slot(), &waker), Wait::Again);
+        assert!(direction.put_back().is_none());
     }
 
     #[test]

@@ -202,7 +202,11 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let charge = ready!(leaf::poll_enter(cx));
         if let Phase::Unbound { deadline, ahead } = self.0 {
-            let bind = if ahead { ramus_timer::Sleep::ahead } else { ramus_timer::Sleep::until };
+            let bind = if ahead || context::lies_far_ahead(deadline) {
+                ramus_timer::Sleep::ahead
+            } else {
+                ramus_timer::Sleep::until
+            };
             self.0 = Phase::Bound(bind(current_timer(), deadline));
         }
         if let Phase::Bound(sleep) = &mut self.0 {

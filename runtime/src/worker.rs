@@ -87,6 +87,8 @@ pub(crate) struct Local {
     polls: Cell<u64>,
     /// `polls` when the queue was last dry, or when a neighbour was last woken.
     window: Cell<u64>,
+    /// `polls` when this worker last had nothing left to do.
+    ran_dry: Cell<u64>,
     /// Average nanoseconds of a poll.
     average: Cell<u64>,
     /// `polls` when driver, timers and inbox are looked at next.
@@ -153,14 +155,15 @@ fn with<R>(work: impl FnOnce(&Local) -> R) -> R {
 impl Local {
     fn new(pool: &'static Pool, me: usize, queue: LocalQueue<Runnable>, seat: Seat) -> Self {
         let now = Instant::now();
+        let epoch = tenant::epoch();
         Self {
             pool,
             me,
             queue: Some(queue),
             seat,
             polled: Polled::new(),
-            epoch: tenant::epoch(),
-            born_ms: Cell::new(tenant::milliseconds(tenant::epoch(), now)),
+            epoch,
+            born_ms: Cell::new(tenant::milliseconds(epoch, now)),
             serials: Cell::new((0, 0)),
             next_filled: Cell::new(false),
             next_run: Cell::new(0),
@@ -170,6 +173,7 @@ impl Local {
             cut: RefCell::new(Vec::new()),
             polls: Cell::new(0),
             window: Cell::new(0),
+            ran_dry: Cell::new(0),
             average: Cell::new(1_000),
             tend_at: Cell::new(TEND_POLLS),
             tended: Cell::new((now, 0)),
@@ -229,6 +233,12 @@ impl Local {
         };
         self.serials.set((serial + 1, left - 1));
         Id::new(self.born_ms.get(), serial)
+    }
+
+    /// When this worker last looked at the clock.
+    #[inline]
+    pub(crate) fn last_look(&self) -> Instant {
+        self.tended.get().0
     }
 
     // ---- Pushing -------------------------------------------------------------------------------------------------

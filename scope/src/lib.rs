@@ -75,6 +75,7 @@ mod root;
 mod scope;
 mod shield;
 mod spare;
+mod stage;
 mod start;
 mod state;
 mod stop;
@@ -86,6 +87,7 @@ mod tree;
 mod typed;
 mod value;
 mod wait;
+mod waiters;
 mod walk;
 mod watch;
 

@@ -6,9 +6,9 @@ use std::task::Waker;
 
 use crate::finalizer::{self, Running};
 use crate::frame::{Kind, RowCell};
-use crate::inside;
 use crate::raw::{self, Sole};
 use crate::reason::Reason;
+use crate::stage::Stage;
 use crate::stray;
 use crate::sync::Arc;
 use crate::tree::Node;
@@ -52,10 +52,10 @@ impl Phase {
 }
 
 /// A scope's future is dropped half-way: what is left is cancelled, and the scope around waits for it (D28).
-pub(crate) fn leave<Fut>(
+pub(crate) fn leave<F, Fut, T>(
     node: &Arc<Node>,
     row: &RowCell,
-    body: Pin<&mut Option<Fut>>,
+    stage: Pin<&mut Stage<F, Fut, T>>,
     phase: &mut Phase,
     reason: Reason,
 ) {
@@ -64,7 +64,7 @@ pub(crate) fn leave<Fut>(
     let given_up = node.leave_frame();
     walk::cancel(node, reason);
     let kind = Kind::Body { node, row, waker: Waker::noop() };
-    if let Err(payload) = raw::enter(kind, |_| inside::drop_caught(body)) {
+    if let Err(payload) = raw::enter(kind, |_| stage.drop_body()) {
         node.keep_panic(payload);
     }
     stray::body_ended(row);

@@ -37,6 +37,7 @@ use crate::outcome::Outcome;
 use crate::phase::{Phase, leave};
 use crate::raw;
 use crate::reason::{Reason, ReasonKind};
+use crate::stage::{Gone, Stage};
 use crate::sync::Arc;
 use crate::tree::{Node, Opening, Policy, drop_quietly};
 use crate::typed::Scope;
@@ -116,10 +117,8 @@ impl Builder {
         Fut::Output: Outcome<E, Value = T>,
     {
         ScopeFuture {
-            open: Some((self, body)),
+            stage: Stage::Open { open: Some((self, body)) },
             site: Location::caller(),
-            body: None,
-            value: None,
             node: None,
             row: RefCell::new(None),
             phase: Phase::New,
@@ -185,11 +184,9 @@ pin_project! {
     // `T` is a parameter, not a projection of `Fut`: the compiler cannot prove `Send` through a projection when `E` is a
     // trait object.
     pub struct ScopeFuture<H, E, F, Fut, T> {
-        open: Option<(Builder, F)>,
-        site: &'static Location<'static>,
         #[pin]
-        body: Option<Fut>,
-        value: Option<T>,
+        stage: Stage<F, Fut, T>,
+        site: &'static Location<'static>,
         node: Option<Arc<Node>>,
         row: RowCell,
         phase: Phase,
@@ -203,7 +200,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let Some(node) = this.node.take() else { return };
-            leave(&node, this.row, this.body, this.phase, Reason::from(ReasonKind::Dropped).at(node.site, Some(&node)));
+            leave(&node, this.row, this.stage, this.phase, Reason::from(ReasonKind::Dropped).at(node.site, Some(&node)));
         }
     }
 }
@@ -255,7 +252,7 @@ where
         let Some(host) = H::current() else {
             panic!("a scope was polled outside a runtime: poll it inside `block_on` or a spawned task");
         };
-        let Some((builder, body)) = this.open.take() else { unreachable!("`New` has its body") };
+        let Some((builder, body)) = this.stage.as_mut().take_open() else { unreachable!("`New` has its body") };
         let (parent, shielded) = match raw::current(|frame| frame.and_then(Frame::scope)) {
             Some((parent, shielded)) => (Some(parent), shielded),
             None => (None, false),
@@ -274,7 +271,7 @@ where
         });
         match made {
             Ok(body) => {
-                this.body.set(Some(body));
+                this.stage.set(Stage::Body { body: Some(body) });
                 *this.phase = Phase::Body;
             }
             Err(payload) => {
@@ -292,6 +289,8 @@ where
         let mut this = self.as_mut().project();
         let waker = cx.waker();
         let Some(node) = &*this.node else { unreachable!("made by `start`") };
+        let Some(mut body) = this.stage.as_mut().body() else { unreachable!("made by `start`") };
+        let mut made = None;
         let gone = raw::enter(Kind::Body { node, row: this.row, waker }, |frame| {
             if !frame.polled() {
                 return Gone::Inside;
@@ -305,7 +304,7 @@ where
                 let asking = if is_cut { asking::waker(frame, this.row, waker) } else { None };
                 let waker = asking.as_ref().unwrap_or(waker);
                 // In its first poll it has no row, so nothing in it can hold.
-                inside::poll_seen(frame, is_cut, waker, |cx| inside::poll_caught(this.body.as_mut(), cx))
+                inside::poll_seen(frame, is_cut, waker, |cx| inside::poll_caught(body.as_mut(), cx))
             };
             let inside = match inside {
                 Inside::Pending => {
@@ -323,10 +322,10 @@ where
                     walk::cancel(node, parent.reason().inherited());
                 }
             }
-            let dropped = inside::drop_caught(this.body.as_mut());
+            let dropped = inside::drop_caught(body.as_mut());
             match inside {
                 Inside::Ready(Ok(outcome)) => match outcome.into_result() {
-                    Ok(value) => *this.value = Some(value),
+                    Ok(value) => made = Some(value),
                     Err(error) => {
                         // A scope that never suspended has no row yet, and no cancel from above has reached it.
                         frame.place();
@@ -343,6 +342,9 @@ where
             }
             if given_up { Gone::GivenUp } else { Gone::Yes }
         });
+        if made.is_some() {
+            this.stage.set(Stage::Value { value: made });
+        }
         *this.phase = match gone {
             Gone::No => {
                 watch::suspend(node, this.unarmed, cx);
@@ -361,7 +363,7 @@ where
         let this = self.project();
         let Some(node) = this.node.take() else { unreachable!("made by `start`") };
         let reason = Reason::from("it was polled inside itself, by one of its own tasks").at(this.site, Some(&node));
-        leave(&node, this.row, this.body, this.phase, reason);
+        leave(&node, this.row, this.stage, this.phase, reason);
         *this.phase = Phase::Cut(node.reason());
         Poll::Ready(())
     }
@@ -441,7 +443,7 @@ where
             }
             (ended, was_cut)
         };
-        let value = this.value.take();
+        let value = this.stage.take_value();
         if let Some(payload) = ended.panic {
             drop_quietly((value, ended.failures));
             resume_unwind(payload);
@@ -460,14 +462,4 @@ where
             _ => Poll::Ready(Err(ScopeError::new(Vec::new(), ended.reason))),
         })
     }
-}
-
-/// What a poll of the body came to.
-enum Gone {
-    No,
-    Yes,
-    /// It was dropped, and the scope was closed before.
-    GivenUp,
-    /// It is polled by one of its own tasks.
-    Inside,
 }

@@ -22,7 +22,6 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Weak;
 use std::task::Waker;
@@ -46,6 +45,7 @@ use crate::stop::Stops;
 use crate::sync::{Arc, Mutex};
 use crate::table::{RowId, Table};
 use crate::value::Values;
+use crate::waiters::Waiters;
 use crate::watch::Watcher;
 
 /// What a failing child does to its siblings.
@@ -78,7 +78,7 @@ pub(crate) struct Links {
     pub(crate) adopted: Slab<Arc<Node>>,
     pub(crate) home: Option<(Arc<Table>, RowId)>,
     /// Whoever waits in `cancelled()`, `stopping()`.
-    pub(crate) waiters: BTreeMap<u64, Waker>,
+    pub(crate) waiters: Waiters,
     pub(crate) next_waiter: u64,
     /// The task in the scope's exit.
     pub(crate) joiner: Option<Waker>,

@@ -13,19 +13,20 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::server::conn::auto;
+use pin_project_lite::pin_project;
 use ramus::hyper::{RamusExecutor, RamusTimer};
 use ramus::net::TcpStream;
 use ramus::time::{Sleep, sleep};
-use ramus::{Scope, ScopeHandle};
+use ramus::{Scope, ScopeError, ScopeHandle};
 
 use crate::args::Settings;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, OpenConnection};
 use crate::request::Requests;
 use crate::routes;
 
@@ -45,12 +46,15 @@ pub(crate) struct App {
     pub(crate) settings: Arc<Settings>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) router: Router,
+    http: auto::Builder<RamusExecutor>,
 }
 
 impl App {
     pub(crate) fn new(settings: Arc<Settings>) -> App {
         let metrics = Arc::new(Metrics::default());
-        App { router: routes::router(Arc::clone(&metrics), settings.debug_routes), settings, metrics }
+        let router = routes::router(Arc::clone(&metrics), settings.debug_routes);
+        let http = protocol(settings.header_timeout.min(LONGEST));
+        App { settings, metrics, router, http }
     }
 }
 
@@ -83,17 +87,67 @@ impl Connection {
 }
 
 /// Serves one connection until the client closes it, breaks a rule, or the server stops.
-pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, app: Arc<App>) {
-    let _open = app.metrics.connection();
+pub(crate) fn serve(stream: TcpStream, peer: SocketAddr, app: Arc<App>) -> impl Future<Output = ()> + Send {
+    let open = app.metrics.connection();
     // Small answers leave at once. A socket that is broken already says so at the first read.
     let _set = stream.set_nodelay(true);
-    let served = Scope::builder()
+    let scope = Scope::builder()
         .name(format!("connection {peer}"))
         .isolate()
-        .open(|scope: Scope<io::Error>| drive(stream, ScopeHandle::clone(&scope), Arc::clone(&app)))
-        .await;
-    if served.is_err() {
-        app.metrics.connection_failed();
+        .open(|scope: Scope<io::Error>| drive(stream, ScopeHandle::clone(&scope), app));
+    Serving { scope, open }
+}
+
+pin_project! {
+    /// A connection's task. An async block would keep a second place for the scope, from before its first poll.
+    struct Serving<S> {
+        #[pin]
+        scope: S,
+        open: OpenConnection,
+    }
+}
+
+impl<S> Future for Serving<S>
+where
+    S: Future<Output = Result<(), ScopeError<io::Error>>>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if ready!(this.scope.poll(cx)).is_err() {
+            this.open.failed();
+        }
+        Poll::Ready(())
+    }
+}
+
+/// The waker that waits for the stop: wakes the connection and remembers it, so that the connection, which is woken for
+/// each request, need not ask all scopes around it each time.
+struct Told {
+    connection: Waker,
+    stop: AtomicBool,
+}
+
+impl Told {
+    fn new(connection: &Waker) -> Arc<Told> {
+        Arc::new(Told { connection: connection.clone(), stop: AtomicBool::new(false) })
+    }
+
+    /// Nothing has been said, and what will be said wakes `connection`.
+    fn waits_for(&self, connection: &Waker) -> bool {
+        self.connection.will_wake(connection) && !self.stop.load(Ordering::Acquire)
+    }
+}
+
+impl Wake for Told {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.stop.store(true, Ordering::Release);
+        self.connection.wake_by_ref();
     }
 }
 
@@ -108,21 +162,20 @@ enum Phase {
 }
 
 async fn drive(stream: TcpStream, scope: ScopeHandle, app: Arc<App>) -> io::Result<()> {
-    let settings = Arc::clone(&app.settings);
+    let header_timeout = app.settings.header_timeout;
+    let limit = app.settings.request_timeout;
     let shared = Arc::new(Connection {
         app,
         scope: scope.clone(),
         running: AtomicUsize::new(0),
         protocol_known: AtomicBool::new(false),
     });
-    let io = Io { stream, stalled: None, limit: settings.request_timeout, shared: Arc::clone(&shared) };
-    let http = protocol(settings.header_timeout.min(LONGEST));
+    let io = Io { stream, stalled: None, limit, shared: Arc::clone(&shared) };
     let requests = Requests::new(Arc::clone(&shared));
-    let mut connection = pin!(http.serve_connection(io, requests));
+    let mut connection = pin!(shared.app.http.serve_connection(io, requests));
     let mut stopping = pin!(scope.stopping());
-    // The waker that `stopping` holds: a task keeps its waker, so it is asked again only when it has something to say.
-    let mut told: Option<Waker> = None;
-    let mut preface = Some(Box::pin(sleep(settings.header_timeout)));
+    let mut told: Option<Arc<Told>> = None;
+    let mut preface = Some(Box::pin(sleep(header_timeout)));
     let mut phase = Phase::Serving;
     poll_fn(|cx| {
         loop {
@@ -138,12 +191,13 @@ async fn drive(stream: TcpStream, scope: ScopeHandle, app: Arc<App>) -> io::Resu
                             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                         }
                     }
-                    let knows_us = told.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-                    if knows_us && !scope.is_stopping() {
+                    if told.as_ref().is_some_and(|told| told.waits_for(cx.waker())) {
                         return Poll::Pending;
                     }
-                    told = Some(cx.waker().clone());
-                    ready!(stopping.as_mut().poll(cx));
+                    let fresh = Told::new(cx.waker());
+                    let waker = Waker::from(Arc::clone(&fresh));
+                    told = Some(fresh);
+                    ready!(stopping.as_mut().poll(&mut Context::from_waker(&waker)));
                     phase = Phase::Lingering(Box::pin(sleep(LINGER)));
                 }
                 Phase::Lingering(end) => {

@@ -40,6 +40,13 @@ thread_local! {
 /// A connection is open while this lives.
 pub(crate) struct OpenConnection(Arc<Metrics>);
 
+impl OpenConnection {
+    /// It ended with an error.
+    pub(crate) fn failed(&self) {
+        bump(&self.0.connections_failed);
+    }
+}
+
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         bump(&self.0.connections_closed);
@@ -55,10 +62,6 @@ impl Metrics {
     pub(crate) fn connection(self: &Arc<Self>) -> OpenConnection {
         bump(&self.connections_opened);
         OpenConnection(Arc::clone(self))
-    }
-
-    pub(crate) fn connection_failed(&self) {
-        bump(&self.connections_failed);
     }
 
     pub(crate) fn request(&self) {

@@ -56,7 +56,8 @@ impl Service<Request<Incoming>> for Requests {
         if let Some(deadline) = deadline {
             scope = scope.deadline(deadline);
         }
-        let routed = self.router.borrow_mut().call(request.map(Body::new));
+        // Behind a pointer: as long as it is not pinned, each step on the way into the task would copy it.
+        let routed = Box::pin(self.router.borrow_mut().call(request.map(Body::new)));
         let task = connection.scope.spawn_eager(Handling {
             scope: scope.open(|_request: Scope<Infallible>| routed),
             connection: Arc::clone(connection),

@@ -256,7 +256,9 @@ impl Taken<'_> {
 impl Drop for Taken<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.direction.put_back().wake();
+        if let Some(waiters) = self.direction.put_back() {
+            waiters.wake();
+        }
     }
 }
 

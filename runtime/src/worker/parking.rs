@@ -6,18 +6,26 @@ use std::time::{Duration, Instant};
 use super::{Local, WATCH};
 use crate::sleep::Park;
 
+/// So few polls since the queue was last dry are worth waiting for more.
+const LITTLE: u64 = 16;
+
 /// Looks that a worker leaves out at most between two turns of a driver that fails.
 const LONGEST_PAUSE: u32 = 32;
 
 impl Local {
-    /// After work, and before it parks, a worker gives up the processor once and looks at its driver: where there are more
-    /// busy threads than processors, those that would make work for it get on meanwhile, so that it comes in larger batches
-    /// and without a park and a wake for each. On an idle machine the yield returns at once.
+    /// After work, and before it parks, a worker looks at its driver. If the work was little it gives up the processor
+    /// once before: where there are more busy threads than processors, those that would make work for it get on meanwhile,
+    /// so that it comes in larger batches and without a park and a wake for each. On an idle machine the yield returns at
+    /// once. Where the batches are large already there is nothing to gain, and on a machine that others keep busy a yield
+    /// costs a turn of all of them.
     pub(super) fn yield_and_look(&self) -> bool {
         if !self.working.get() {
             return false;
         }
-        std::thread::yield_now();
+        let polls = self.polls.get();
+        if polls - self.ran_dry.replace(polls) < LITTLE {
+            std::thread::yield_now();
+        }
         let mut wakes = self.wakes.take();
         self.seat.driver.try_turn(&mut wakes);
         self.counters().turns.add(1);

@@ -122,7 +122,8 @@ pub(super) struct Rows {
 impl Rows {
     /// The task's own row alone.
     pub(super) fn new() -> Rows {
-        let mut slab = Slab::with_capacity(4);
+        // Most tasks with a boundary have one: a task's scope.
+        let mut slab = Slab::with_capacity(2);
         slab.insert(Row::new(BASE_ROW.serial, NONE, Boundary::Base, None));
         Rows { slab, next_serial: BASE_ROW.serial + 1, epoch: 0, asked: 0, walks: 0, missed: Vec::new() }
     }

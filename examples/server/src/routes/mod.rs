@@ -35,7 +35,9 @@ pub(crate) fn router(metrics: Arc<Metrics>, with_debug: bool) -> Router {
 
 /// The name of a request's scope: its route, so that the tree tells requests apart at no cost.
 pub(crate) fn name_of(path: &str) -> &'static str {
-    match path.split('/').nth(1).unwrap_or_default() {
+    let rest = path.get(1..).unwrap_or_default();
+    let first = rest.bytes().position(|byte| byte == b'/').map_or(rest, |end| &rest[..end]);
+    match first {
         "" => "request /",
         "echo" => "request /echo",
         "sleep" => "request /sleep",
