@@ -12,7 +12,7 @@ use futures_util::stream::{FuturesUnordered, Stream};
 use pin_project_lite::pin_project;
 
 use crate::arm::{Arm, Ended, Fallout, reason_here};
-use crate::frame::is_cut;
+use crate::being_polled::is_cut;
 use crate::reason::Reason;
 
 pin_project! {

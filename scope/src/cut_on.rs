@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::arm::{Arm, reason_here};
-use crate::frame::is_cut;
+use crate::being_polled::is_cut;
 use crate::inside::Inside;
 use crate::reason::{Reason, ReasonKind};
 

@@ -20,8 +20,8 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 
 use crate::admit::{self, seat};
+use crate::being_polled::is_cut;
 use crate::error::Refused;
-use crate::frame::is_cut;
 use crate::handle::ScopeHandle;
 use crate::host::Host;
 use crate::member::{self, Member};

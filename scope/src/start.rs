@@ -19,7 +19,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::admit::seat;
-use crate::frame::{self, Kind, RowCell};
+use crate::being_polled::is_cut;
+use crate::frame::{Kind, RowCell};
 use crate::host::Host;
 use crate::inside::Payload;
 use crate::member::Member;
@@ -462,7 +463,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if this.make.is_some() && frame::is_cut() {
+        if this.make.is_some() && is_cut() {
             return Poll::Pending;
         }
         if let Some(make) = this.make.take() {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::frame::is_cut;
+use crate::being_polled::is_cut;
 use crate::sync::Arc;
 use crate::tree::Node;
 
