@@ -25,7 +25,42 @@ pub(super) fn page(report: &Report) -> String {
 
 /// What the README shows.
 pub(super) fn summary(report: &Report) -> String {
-    format!("![ramus to tokio, all workloads]({FOLDER}/chart.svg)\n\n{}\n{}", source(report), rows(report))
+    format!("![ramus to tokio, all workloads]({FOLDER}/chart.svg)\n\n{}\n{}", source(report), short_rows(report))
+}
+
+/// The rows of the chart, without what a first look does not need.
+fn short_rows(report: &Report) -> String {
+    let mut table = String::from(
+        "| | | unit | ramus | tokio | best peer | to tokio | to best |\n|---|---|---|---:|---:|---:|---:|---:|\n",
+    );
+    for (row, name) in report.rows.iter().filter_map(|row| Some((row, row.chart.as_ref()?))) {
+        let Columns { ours, tokio, best, to_tokio, to_best } = columns(row);
+        let (id, unit) = (&row.workload, &row.unit);
+        writeln!(table, "| {id} | {name} | {unit} | {ours} | {tokio} | {best} | {to_tokio} | {to_best} |")
+            .expect("a string takes everything");
+    }
+    table
+}
+
+/// What both tables say of a row.
+struct Columns {
+    ours: String,
+    tokio: String,
+    best: String,
+    to_tokio: String,
+    to_best: String,
+}
+
+fn columns(row: &Row) -> Columns {
+    let of = |figure: Option<&Figure>| figure.map_or_else(dash, median);
+    let ours = row.ours();
+    Columns {
+        ours: of(ours),
+        tokio: of(row.tokio()),
+        best: row.best().map_or_else(dash, |best| format!("{} ({})", median(best), best.peer)),
+        to_tokio: compared(row, ours.and_then(|figure| figure.to_tokio)),
+        to_best: compared(row, ours.and_then(|figure| figure.to_best)),
+    }
 }
 
 fn source(report: &Report) -> String {
@@ -52,15 +87,14 @@ fn rows(report: &Report) -> String {
     );
     let mut last = "";
     for row in &report.rows {
-        let ours = row.ours();
         // The further measures of a workload stand below it.
         let (id, what) = match row.workload == last {
             true => ("", format!("… {}", row.measure_text)),
             false => (row.workload.as_str(), format!("{}: {}", row.text, row.measure_text)),
         };
         last = &row.workload;
-        let of = |figure: Option<&Figure>| figure.map_or_else(dash, median);
-        let best = row.best().map_or_else(dash, |best| format!("{} ({})", median(best), best.peer));
+        let Columns { ours, tokio, best, to_tokio, to_best } = columns(row);
+        let floor = row.floor().map_or_else(dash, median);
         let targets: Vec<&str> = row.verdicts.iter().map(|verdict| verdict.target.as_str()).collect();
         let met: Vec<&str> = row
             .verdicts
@@ -73,13 +107,8 @@ fn rows(report: &Report) -> String {
             .collect();
         writeln!(
             table,
-            "| {id} | {what} | {} | {} | {} | {best} | {} | {} | {} | {} | {} |",
+            "| {id} | {what} | {} | {ours} | {tokio} | {best} | {floor} | {to_tokio} | {to_best} | {} | {} |",
             row.unit,
-            of(ours),
-            of(row.tokio()),
-            of(row.floor()),
-            compared(row, ours.and_then(|figure| figure.to_tokio)),
-            compared(row, ours.and_then(|figure| figure.to_best)),
             targets.join("; "),
             met.join("; "),
         )
