@@ -186,6 +186,8 @@ pub struct Run<'a> {
     pub outcome: &'a Outcome,
     /// Many threads and real time: every statement is a step of its own, and an alarm comes when it likes.
     pub parallel: bool,
+    /// With `parallel`: so is the resumption before it. Many more orders, which hardly ever matter.
+    pub fine: bool,
 }
 
 impl Machine {
@@ -361,9 +363,10 @@ impl Machine {
         let due = |at: Option<u64>| at.is_some_and(|at| at <= self.now);
         let mut steps = Vec::new();
         if !run.parallel && self.open().any(|at| self.frames[at].wait == Wait::Now) {
-            // In the middle of a poll.
+            // In the middle of a poll; the code around a scope whose first poll is not over goes on after that.
+            let is_inside = self.open().any(|at| self.may_be_forgotten(at));
             for at in self.open() {
-                let (again, running) = (self.is_polled_again(at), self.frames[at].wait == Wait::Now);
+                let (again, running) = (self.is_polled_again(at), self.frames[at].wait == Wait::Now && !is_inside);
                 match self.frames[at].kind {
                     Kind::Scope(scope) if again && self.is_drained(scope) => steps.push(Step::Finish(scope)),
                     _ if self.drops(at) && again || self.may_drop_now(at) => steps.push(Step::Drop(at)),

@@ -9,7 +9,7 @@ impl Machine {
             Step::Run(frame) => {
                 let running = self.frames[frame].wait == Wait::Now;
                 self.resume(run, frame);
-                if (run.parallel || running) && self.frames[frame].open {
+                if (running || run.parallel && !run.fine) && self.frames[frame].open {
                     self.advance(run, frame);
                 }
             }
@@ -70,7 +70,8 @@ impl Machine {
         self.forget_rested(run);
         let running = |machine: &Machine| machine.open().rev().find(|&at| machine.frames[at].wait == Wait::Now);
         while let Some(frame) = (!run.parallel && self.wrong.is_none()).then(|| running(self)).flatten() {
-            let is_open_ended = self.open().any(|at| self.is_polled_again(at) || self.may_drop_now(at));
+            let is_open_ended = |at| self.is_polled_again(at) || self.may_drop_now(at) || self.may_be_forgotten(at);
+            let is_open_ended = self.open().any(is_open_ended);
             if is_open_ended || self.abandoned_now().next().is_some() {
                 return;
             }
