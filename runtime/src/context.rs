@@ -97,13 +97,24 @@ pub(crate) fn with_local<R>(with: impl FnOnce(Option<&Local>) -> R) -> R {
     }
 }
 
-/// Runs `wakes`, whose wakes are of cancelled tasks.
-pub(crate) fn while_cancelling<R>(wakes: impl FnOnce() -> R) -> R {
-    let mark = |on| THREAD.try_with(|thread| thread.cancelling.replace(on)).unwrap_or(false);
-    let before = mark(true);
-    let answer = wakes();
-    mark(before);
-    answer
+/// While this lives, what is woken on this thread are cancelled tasks.
+pub(crate) struct Cancelling {
+    before: bool,
+}
+
+/// From here on the wakes of this thread are of cancelled tasks. No closure runs inside: it would hide who called.
+pub(crate) fn cancelling() -> Cancelling {
+    Cancelling { before: mark_cancelling(true) }
+}
+
+impl Drop for Cancelling {
+    fn drop(&mut self) {
+        mark_cancelling(self.before);
+    }
+}
+
+fn mark_cancelling(on: bool) -> bool {
+    THREAD.try_with(|thread| thread.cancelling.replace(on)).unwrap_or(false)
 }
 
 /// Few wakes are not worth a batch.
@@ -112,13 +123,16 @@ const MANY: usize = 16;
 /// Wakes what a cancel has reached in a scope of `pool`: many at once lie in a batch until workers come for them.
 pub(crate) fn wake_cancelled(pool: &'static Pool, wakes: Wakes) {
     if wakes.len() < MANY || pool.is_simulated() {
-        while_cancelling(|| drop(wakes));
+        let _mark = cancelling();
+        drop(wakes);
         return;
     }
     let mut wakers = wakes.into_wakers();
     if !wakers.iter().all(is_tasks) {
         let (ours, mut others) = wakers.into_iter().partition(is_tasks);
-        while_cancelling(|| wake_all(&mut others));
+        let mark = cancelling();
+        wake_all(&mut others);
+        drop(mark);
         wakers = ours;
     }
     pool.push_cut(wakers);

@@ -196,3 +196,20 @@ fn a_canceller_and_a_shared_handle_say_finished_when_the_result_is_there() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn d05_a_cancel_through_any_handle_says_where_it_was_called() {
+    in_scope(2, |s: Scope| async move {
+        let (alone, cloned, shared) =
+            (s.spawn(pending::<()>()), s.spawn(pending::<()>()), s.spawn(pending::<()>()).shared());
+        let line = line!() + 1;
+        let cut = [alone.cancel("here"), cloned.cancel_handle().cancel("here"), shared.cancel("here")];
+        assert_eq!(cut, [true; 3]);
+        let shared = shared.await.unwrap_err();
+        for error in [&alone.await.unwrap_err(), &cloned.await.unwrap_err(), &*shared] {
+            let site = error.reason().unwrap().site().unwrap();
+            assert_eq!((site.file(), site.line()), (file!(), line), "{error:#}");
+        }
+        Ok(())
+    });
+}

@@ -53,7 +53,8 @@ impl CancelHandle {
     #[track_caller]
     pub fn cancel(&self, reason: impl Into<Reason>) -> bool {
         let reason = reason.into();
-        context::while_cancelling(|| self.grip.cancel(reason))
+        let _mark = context::cancelling();
+        self.grip.cancel(reason)
     }
 
     /// True once the task has ended and been dropped.

@@ -136,7 +136,8 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     pub fn cancel(&self, reason: impl Into<Reason>) -> bool {
         let reason = reason.into();
-        context::while_cancelling(|| self.ticket.cancel(reason))
+        let _mark = context::cancelling();
+        self.ticket.cancel(reason)
     }
 
     /// True once the task has ended and been dropped: the handle resolves without waiting.
