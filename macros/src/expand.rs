@@ -176,6 +176,7 @@ mod tests {
         assert_eq!(of(quote!(worker_threads = 1, worker_threads = 2)), ["`worker_threads` is given twice"]);
         assert_eq!(of(quote!(crate = "a", crate = "b")), ["`crate` is given twice"]);
         assert_eq!(of(quote!(crate = a)).len(), 1);
+        assert!(of(quote!(flavor = "current_thread"))[0].contains("worker_threads = 1"), "as tokio's is written");
         assert_eq!(of(quote!(worker_threads)).len(), 1);
     }
 

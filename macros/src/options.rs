@@ -72,6 +72,11 @@ impl Written {
             "seed" => &mut self.seed,
             "seeds" => &mut self.seeds,
             "workers" => &mut self.workers,
+            "flavor" => {
+                let message =
+                    "`flavor` is not needed: there is one scheduler, and `worker_threads = 1` gives it one thread";
+                return Err(Error::new(span, message));
+            }
             _ => {
                 let message = format!(
                     "unknown option `{name}`; there are `worker_threads` and `crate`, and for tests `start_paused`, \

@@ -50,7 +50,7 @@ impl fmt::Display for TreeEntry {
         }
         write!(out, " {}", self.state)?;
         if let Some(age) = self.age {
-            write!(out, " for {age:?}")?;
+            write!(out, ", {age:?} old")?;
         }
         if let Some(site) = self.site {
             write!(out, " ({site})")?;

@@ -9,6 +9,11 @@
 /// assert_eq!(Outcome::<std::io::Error>::into_result(whole).unwrap(), 1);
 /// assert_eq!(Outcome::<std::io::Error>::into_result(()).unwrap(), ());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "the body of a scope ends with nothing or with a `Result<_, {E}>`, not with `{Self}`",
+    label = "this body ends with `{Self}`",
+    note = "a value is given as `Ok(value)`; the error type is that of the closure's parameter, as in `|s: Scope<io::Error>|`"
+)]
 pub trait Outcome<E> {
     /// What the scope answers with when all went well.
     type Value;

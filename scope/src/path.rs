@@ -57,7 +57,8 @@ impl fmt::Display for PathScope {
 
 /// The scopes from the outermost one to the one a cancel started from; see [`Reason::path`](crate::Reason::path).
 ///
-/// At most 16 are kept: the outermost and the innermost ones. It displays as one line, `root/server/request`.
+/// At most 16 are kept: the outermost and the innermost ones. It displays as one line, `root/server/request`; in place of a
+/// name that was not given stands where the scope was opened, in brackets: `root/(src/main.rs:12)`.
 ///
 /// ```
 /// use ramus_scope::{Host, Scope};
@@ -130,7 +131,10 @@ impl fmt::Display for ScopePath {
             if at == self.outer && self.elided > 0 {
                 write!(f, "({} more)/", self.elided)?;
             }
-            scope.fmt(f)?;
+            match &scope.name {
+                Some(name) => f.write_str(name)?,
+                None => write!(f, "({scope})")?,
+            }
         }
         Ok(())
     }

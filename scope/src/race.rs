@@ -63,6 +63,10 @@ pub fn race<R: Race>(arms: R) -> R::Future {
 ///     race(arms).await
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`race` takes a tuple of two to eight futures with the same output, not `{Self}`",
+    note = "`race((a, b))` has two pairs of brackets; for a list of futures there is `race_all`"
+)]
 pub trait Race: sealed::Sealed {
     /// What the winner produces.
     type Output;

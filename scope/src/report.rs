@@ -98,7 +98,7 @@ impl Report {
         let hook = HOOK.lock().clone();
         let call = || match &hook {
             Some(hook) => hook(self),
-            None => eprintln!("{self}"),
+            None => eprintln!("ramus: {self}"),
         };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
             drop_quietly(payload);
@@ -138,7 +138,7 @@ pub fn set_report_hook(hook: impl Fn(&Report) + Send + Sync + 'static) {
     replace(Some(Arc::new(hook)));
 }
 
-/// Has reports printed to the standard error output again, one line each.
+/// Has reports printed to the standard error output again, one line each, which begins with `ramus: `.
 ///
 /// ```
 /// ramus_scope::reset_report_hook();

@@ -68,7 +68,10 @@ fn d05_a_reason_knows_its_site_and_its_path() {
     assert_eq!(nameless.to_string(), format!("{}:{}", file!(), nameless.site().line()));
     assert_eq!(reason.to_string(), "cancelled: lost the race");
     let site = format!("{}:{at}", file!());
-    assert_eq!(format!("{reason:#}"), format!("cancelled: lost the race at {site} in root/server/{nameless}/request"));
+    assert_eq!(
+        format!("{reason:#}"),
+        format!("cancelled: lost the race at {site} in root/server/({nameless})/request")
+    );
     assert!(format!("{reason:?}").contains("root/server/"));
     sim.settle();
     root.close();

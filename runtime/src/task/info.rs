@@ -107,7 +107,7 @@ impl fmt::Display for State {
 /// ```
 /// fn report(task: &ramus::task::TaskInfo) -> String {
 ///     let name = task.name().unwrap_or("task");
-///     format!("{name} spawned at {}: {} for {:?}", task.location(), task.state(), task.age())
+///     format!("{name} spawned at {}: {}, {:?} old", task.location(), task.state(), task.age())
 /// }
 /// # let _ = report;
 /// ```
