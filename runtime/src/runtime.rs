@@ -33,6 +33,7 @@ use ramus_scope::{JoinError, Member, ReasonKind, TaskCancel};
 
 use crate::context;
 use crate::error::EnterErrorKind;
+use crate::metrics::Metrics;
 use crate::parker::Parker;
 use crate::pool::Phase;
 use crate::sync::Arc;
@@ -121,6 +122,23 @@ impl Runtime {
         self.handle.spawn(future)
     }
 
+    /// Runs `work` on a thread where it may block, as a member of the root scope. See [`Handle::spawn_blocking`].
+    ///
+    /// ```
+    /// let runtime = ramus::Runtime::new()?;
+    /// let job = runtime.spawn_blocking(|| 1);
+    /// assert_eq!(runtime.block_on(job).unwrap(), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn spawn_blocking<F, T>(&self, work: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.handle.spawn_blocking(work)
+    }
+
     /// Runs `future` on the calling thread until it is ready. See [`Handle::block_on`].
     ///
     /// ```
@@ -166,6 +184,18 @@ impl Runtime {
     #[must_use = "the runtime is left when the guard is dropped"]
     pub fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()
+    }
+
+    /// What the scheduler counted since the start. See [`Handle::metrics`].
+    ///
+    /// ```
+    /// let runtime = ramus::Runtime::new()?;
+    /// runtime.block_on(async { ramus::spawn(async {}).await }).unwrap();
+    /// assert_eq!(runtime.metrics().tasks_spawned, 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn metrics(&self) -> Metrics {
+        self.handle.metrics()
     }
 
     /// The tree of scopes and tasks as it is now. See [`Handle::tree`].
@@ -336,10 +366,23 @@ impl ShutdownReport {
         &self.killed
     }
 
-    /// The tasks and jobs that had not ended, as far as they have a name: a task that never suspended is only counted, in
-    /// the report's text.
+    /// The tasks and jobs that had not ended, as far as the tree shows them: a task that never suspended is only
+    /// [counted](ShutdownReport::unnamed).
     pub fn stragglers(&self) -> &[Straggler] {
         &self.stragglers
+    }
+
+    /// About how many tasks had not ended that are not among the [stragglers](ShutdownReport::stragglers): tasks whose
+    /// first poll does not come back, or that belong to other scopes. The report's text tells of them too.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let runtime = ramus::Runtime::new()?;
+    /// assert_eq!(runtime.shutdown_timeout(Duration::from_secs(5)).unnamed(), 0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn unnamed(&self) -> u64 {
+        self.unnamed
     }
 }
 
@@ -349,7 +392,8 @@ impl fmt::Display for ShutdownReport {
             return writeln!(out, "ramus: shut down, nothing is left");
         }
         let how = if self.timed_out { "shutdown timed out" } else { "shut down" };
-        writeln!(out, "ramus: {how}, {} left, {} killed:", self.stragglers.len(), self.killed.len())?;
+        let left = self.stragglers.len() as u64 + self.unnamed;
+        writeln!(out, "ramus: {how}, {left} left, {} killed:", self.killed.len())?;
         for killed in &self.killed {
             writeln!(out, "  killed: {killed}")?;
         }
@@ -357,7 +401,11 @@ impl fmt::Display for ShutdownReport {
             writeln!(out, "  {straggler}")?;
         }
         if self.unnamed > 0 {
-            writeln!(out, "  about {} more, which never suspended or belong to other scopes", self.unnamed)?;
+            let unnamed = self.unnamed;
+            writeln!(
+                out,
+                "  about {unnamed} without a name here: in a first poll that does not end, or in other scopes"
+            )?;
         }
         Ok(())
     }
