@@ -17,8 +17,9 @@
 //! | how it ended | [`ScopeError`], [`JoinError`], [`Reason`] and its [path](ScopePath) |
 //! | what is nobody's result | [`set_report_hook`], [`Report`] |
 //!
-//! [`Scope<E>`](Scope) knows the error type of its children and derefs to [`ScopeHandle`], which has the rest. Libraries take
-//! `&ScopeHandle`. The rules by number are in the repository's `docs/contract.md`.
+//! [`Scope<E>`](Scope) knows the error type of its children and derefs to [`ScopeHandle`], which has the rest. The parameter of
+//! a body has to be annotated with it, `|s: Scope|` or `|s: Scope<io::Error>|`: else the compiler asks for type annotations,
+//! because a body may run on any host. Libraries take `&ScopeHandle`. The rules by number are in the repository's `docs/contract.md`.
 
 use std::future::Future;
 use std::panic::Location;

@@ -225,7 +225,7 @@ pub fn ctrl_c() -> impl Future<Output = io::Result<()>> + Send + 'static {
 ///
 /// # Errors
 ///
-/// Cancel safe: it only observes, and a cut or dropped wait has no effect. It ends the listening.
+/// As [`ctrl_c`].
 ///
 /// # Cancel safety
 ///
