@@ -44,7 +44,33 @@ pub use ramus_scope::{
 };
 pub use ramus_scope::{Ready, ReadyError, Report, ReportKind, StartError};
 pub use ramus_scope::{ScopeValue, TreeKind, TreeRow, current_value as scope_value};
-pub use ramus_scope::{reset_report_hook, run_until_cancelled, scope, set_report_hook, shield, shield_unbounded};
+pub use ramus_scope::{reset_report_hook, run_until_cancelled, set_report_hook, shield, shield_unbounded};
+
+/// Opens a scope, runs a body in it, and waits until everything spawned into it has ended and been dropped.
+///
+/// The host `H` below is [`Handle`] on this runtime; [`Scope`] is the type to annotate the body's parameter with.
+///
+/// ```
+/// use std::io;
+///
+/// use ramus::{Scope, scope};
+///
+/// # async fn fetch(part: u32) -> io::Result<u32> { Ok(part) }
+/// # ramus::Runtime::new()?.block_on(async {
+/// let both = scope(|s: Scope<io::Error>| async move {
+///     let (one, two) = (s.spawn_try(fetch(1)), s.spawn_try(fetch(2)));
+///     // Where one fails, the scope answers with its error, and the code here ends at an await.
+///     Ok((one.await?, two.await?))
+/// });
+/// assert_eq!(both.await?, (1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// In full, for any host:
+///
+pub use ramus_scope::scope;
 
 /// How a scope is opened: name, deadline, failure policy, task limit, values. Also made by [`Scope::builder`].
 pub use ramus_scope::Builder as ScopeBuilder;

@@ -23,7 +23,8 @@ use crate::reason::Reason;
 /// race itself, only by the boundaries in its arms.
 ///
 /// Takes a tuple of two to eight futures with the same output. Each poll polls all of them; for many futures, or a number
-/// that is not known, there is [`race_all`].
+/// that is not known, there is [`race_all`]. Arms with different outputs, as `select!` has them, are brought to one type, an
+/// enum say, each in an `async` block of its own.
 ///
 /// # Cancel safety
 ///
@@ -48,6 +49,27 @@ use crate::reason::Reason;
 /// # let mut context = std::task::Context::from_waker(std::task::Waker::noop());
 /// # assert_eq!(first.as_mut().poll(&mut context), std::task::Poll::Ready("the quick one"));
 /// # }
+/// ```
+///
+/// ```
+/// use std::future::Future;
+/// use ramus_scope::race;
+///
+/// enum Event {
+///     Message(String),
+///     Tick,
+/// }
+///
+/// async fn next(messages: impl Future<Output = String>, tick: impl Future<Output = ()>) -> Event {
+///     race((
+///         async { Event::Message(messages.await) },
+///         async {
+///             tick.await;
+///             Event::Tick
+///         },
+///     ))
+///     .await
+/// }
 /// ```
 #[track_caller]
 pub fn race<R: Race>(arms: R) -> R::Future {
