@@ -21,7 +21,7 @@ use crate::leaf::BUDGET;
 use crate::pool::Pool;
 use crate::sync::{Arc, tls};
 use crate::task::contain::contain;
-use crate::task::{Id, Polled, Ran, Runnable, TaskInfo, is_tasks};
+use crate::task::{Id, Polled, Ran, Runnable, TaskInfo, is_of};
 use crate::worker::Local;
 
 /// How far ahead a deadline is that need not be compared with the clock when it is registered.
@@ -128,8 +128,10 @@ pub(crate) fn wake_cancelled(pool: &'static Pool, wakes: Wakes) {
         return;
     }
     let mut wakers = wakes.into_wakers();
-    if !wakers.iter().all(is_tasks) {
-        let (ours, mut others) = wakers.into_iter().partition(is_tasks);
+    // Those of another runtime's tasks as well go at once: this one's workers may be stuck, or have left.
+    let is_ours = |waker: &Waker| is_of(waker, pool);
+    if !wakers.iter().all(is_ours) {
+        let (ours, mut others) = wakers.into_iter().partition(is_ours);
         let mark = cancelling();
         wake_all(&mut others);
         drop(mark);

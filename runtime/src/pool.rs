@@ -50,6 +50,8 @@ pub(crate) struct Remote {
     pub(crate) stealer: Stealer<Runnable>,
     /// The runnable that it will poll next; the sentinel takes it when the worker is stuck.
     pub(crate) next: Slot,
+    /// Wakers of cancelled tasks that it polls one after the other; the sentinel wakes them when the worker is stuck.
+    cut: Mutex<Option<Arc<Vec<Waker>>>>,
     pub(crate) park: ParkWord,
     pub(crate) counters: Counters,
     seat: Mutex<Option<Seat>>,
@@ -63,6 +65,7 @@ impl Remote {
         Self {
             stealer: queue.stealer(),
             next: Slot::new(),
+            cut: Mutex::new(None),
             park: ParkWord::new(),
             counters: Counters::new(),
             seat: Mutex::new(None),
@@ -73,6 +76,11 @@ impl Remote {
     /// The driver and timer of the current generation; none once it has ended.
     pub(crate) fn seat(&self) -> Option<Seat> {
         self.seat.lock().clone()
+    }
+
+    /// Shows what the worker is about to poll, or with `None` nothing any more; answers with what was shown.
+    pub(crate) fn show_cut(&self, cut: Option<Arc<Vec<Waker>>>) -> Option<Arc<Vec<Waker>>> {
+        std::mem::replace(&mut *self.cut.lock(), cut)
     }
 
     /// Takes the owner's end: a worker starts.

@@ -82,8 +82,8 @@ pub(crate) struct Local {
     eager: Cell<bool>,
     /// How many polls of cancelled tasks, which had precedence, the others have to make up for.
     gave_way: Cell<usize>,
-    /// Wakers of cancelled tasks that are polled next, the first one last.
-    cut: RefCell<Vec<Waker>>,
+    /// Room for wakers of cancelled tasks that are polled next.
+    cut: Cell<Option<Arc<Vec<Waker>>>>,
     polls: Cell<u64>,
     /// `polls` when the queue was last dry, or when a neighbour was last woken.
     window: Cell<u64>,
@@ -91,6 +91,8 @@ pub(crate) struct Local {
     ran_dry: Cell<u64>,
     /// Average nanoseconds of a poll.
     average: Cell<u64>,
+    /// The same between the last two looks at the clock.
+    mean: Cell<u64>,
     /// `polls` when driver, timers and inbox are looked at next.
     tend_at: Cell<u64>,
     /// The worker's last look at the clock, and `polls` at that time.
@@ -170,11 +172,12 @@ impl Local {
             batching: Cell::new(false),
             eager: Cell::new(false),
             gave_way: Cell::new(0),
-            cut: RefCell::new(Vec::new()),
+            cut: Cell::new(None),
             polls: Cell::new(0),
             window: Cell::new(0),
             ran_dry: Cell::new(0),
             average: Cell::new(1_000),
+            mean: Cell::new(0),
             tend_at: Cell::new(TEND_POLLS),
             tended: Cell::new((now, 0)),
             turned: Cell::new(now),
@@ -302,7 +305,7 @@ impl Local {
 
     fn work(&self, tenant: &Arc<Tenant>) {
         self.batching.set(false);
-        self.poll_taken();
+        self.poll_again();
         loop {
             while let Some(runnable) = self.next() {
                 self.poll(runnable);
@@ -404,10 +407,12 @@ impl Local {
         let took = u64::try_from((now - before).as_nanos()).unwrap_or(u64::MAX);
         let mut every = TEND_POLLS;
         if let Some(mean) = took.checked_div(polls - polls_before) {
-            every = (TEND_TIME / mean.max(1)).clamp(1, TEND_POLLS);
             let average = self.average.get();
             let bounded = mean.clamp(average / 4, average.saturating_mul(4));
             self.average.set(((average + bounded) / 2).clamp(1, 1_000_000_000));
+            // Where long and short ones take turns, each look comes after one or the other.
+            let longer = mean.max(self.mean.replace(mean));
+            every = (TEND_TIME / longer.max(1)).clamp(1, TEND_POLLS);
         }
         self.tend_at.set(polls + every);
     }

@@ -59,7 +59,7 @@ pub use runnable::{Polled, Ran, Runnable};
 pub use slot::Slot;
 pub(crate) use ticket::Ticket;
 pub use waker::inspect;
-pub(crate) use waker::{claim, is_tasks};
+pub(crate) use waker::{claim, is_of};
 
 /// What a cell shows without the type of its future. Its first 64 bytes are all that a wake or a poll needs.
 #[repr(C)]

@@ -45,7 +45,7 @@ pub use crate::spawn::builder::Builder;
 pub use crate::spawn::{YieldNow, spawn, yield_now};
 pub use crate::tree::{all, current};
 pub use cancel_handle::CancelHandle;
-pub(crate) use cell::{Name, Polled, Ran, Runnable, Slot, cell, claim, inspect, is_tasks};
+pub(crate) use cell::{Name, Polled, Ran, Runnable, Slot, cell, claim, inspect, is_of};
 pub use info::{Id, State, TaskInfo};
 pub use join::JoinHandle;
 

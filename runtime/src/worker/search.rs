@@ -1,12 +1,14 @@
 //! Where a worker finds work that is not its own: cancelled tasks, the inbox, its neighbours.
 
+use std::task::Waker;
+
 use super::Local;
 use crate::context;
 use crate::queue::Thief;
+use crate::sync::Arc;
 use crate::task::{self, Runnable};
 
-/// How many cancelled tasks are polled before it is the others' turn, and how many if there are no others. What is taken
-/// at once waits together behind one of them that does not return.
+/// How many cancelled tasks are polled before it is the others' turn, and how many if there are no others.
 const CUT: usize = 8;
 const CUT_ALONE: usize = 16;
 
@@ -33,22 +35,43 @@ impl Local {
     }
 
     /// Wakes some of the tasks that a cancel has reached, and polls each at once: mostly that drops its future, and a queue
-    /// would cost more.
+    /// would cost more. They are no more than may be polled before the next look at clock and timers.
+    ///
+    /// Should one of them block, the sentinel wakes those behind it a second time, so it can see them all the while. A wake
+    /// too many does nothing.
     fn poll_cut(&self) {
         let most = if self.is_dry() { CUT_ALONE } else { CUT };
-        self.pool.take_cut(most, &mut self.cut.borrow_mut());
-        self.poll_taken();
+        let until_tend = usize::try_from(self.tend_at.get() - self.polls.get()).unwrap_or(usize::MAX);
+        let mut taken = self.cut.take().unwrap_or_default();
+        if let Some(list) = Arc::get_mut(&mut taken) {
+            self.pool.take_cut(most.min(until_tend), list);
+        }
+        if !taken.is_empty() {
+            self.remote().show_cut(Some(Arc::clone(&taken)));
+            self.poll_all(&taken);
+            drop(self.remote().show_cut(None));
+        }
+        // The sentinel may still look at them: then the next ones get room of their own.
+        if let Some(list) = Arc::get_mut(&mut taken) {
+            list.clear();
+            self.cut.set(Some(taken));
+        }
     }
 
-    /// Polls what [`poll_cut`](Local::poll_cut) has taken. Should the runtime itself panic there, the rest is still to be had.
-    pub(super) fn poll_taken(&self) {
-        loop {
-            let Some(waker) = self.cut.borrow_mut().pop() else { return };
+    fn poll_all(&self, taken: &[Waker]) {
+        for waker in taken.iter().rev() {
             if let Some(runnable) = task::claim(waker, self.pool) {
                 context::refill_budget();
                 self.gave_way.set(self.gave_way.get() + 1);
                 self.poll(runnable);
             }
+        }
+    }
+
+    /// Should the runtime itself have panicked in [`poll_cut`](Local::poll_cut), what it had taken is still to be had.
+    pub(super) fn poll_again(&self) {
+        if let Some(taken) = self.remote().show_cut(None) {
+            self.poll_all(&taken);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Local, WATCH};
 use crate::queue::Owner;
+use crate::task;
 
 /// How long it waits when it is alone, before it resigns.
 const QUIET: [Duration; 2] = [Duration::from_millis(4), Duration::from_millis(16)];
@@ -52,6 +53,12 @@ impl Local {
                 if let Some(runnable) = remote.next.take() {
                     self.counters().rescues.add(1);
                     self.queue().put(runnable);
+                }
+                for waker in remote.show_cut(None).iter().flat_map(|cut| cut.iter()) {
+                    if let Some(runnable) = task::claim(waker, self.pool) {
+                        self.counters().rescues.add(1);
+                        self.queue().put(runnable);
+                    }
                 }
             }
             if before.1 == now.1 {

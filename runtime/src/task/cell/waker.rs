@@ -26,20 +26,26 @@ pub(super) fn cell_of(waker: &Waker) -> Option<NonNull<Header>> {
     if std::ptr::eq(waker.vtable(), &TABLE) { NonNull::new(waker.data().cast_mut().cast()) } else { None }
 }
 
-/// Is it a task's own?
-pub(crate) fn is_tasks(waker: &Waker) -> bool {
-    cell_of(waker).is_some()
+/// The cell behind a waker that is the own one of a task of `scheduler`.
+#[inline]
+fn cell_at<S: Schedule>(waker: &Waker, scheduler: &'static S) -> Option<NonNull<Header>> {
+    let is_there = |cell: &NonNull<Header>| {
+        // SAFETY: a waker with our table holds a reference.
+        unsafe { cell.as_ref() }.scheduler == NonNull::from(scheduler).cast()
+    };
+    cell_of(waker).filter(is_there)
+}
+
+/// Is it the own one of a task of `scheduler`?
+pub(crate) fn is_of<S: Schedule>(waker: &Waker, scheduler: &'static S) -> bool {
+    cell_at(waker, scheduler).is_some()
 }
 
 /// Wakes, and gives the runnable to the caller, who polls it, if that makes one and its scheduler is `scheduler`: a way
 /// around the queues.
-pub(crate) fn claim<S: Schedule>(waker: Waker, scheduler: &'static S) -> Option<Runnable> {
-    let of_scheduler = |cell: &NonNull<Header>| {
-        // SAFETY: a waker with our table holds a reference.
-        unsafe { cell.as_ref() }.scheduler == NonNull::from(scheduler).cast()
-    };
-    let Some(cell) = cell_of(&waker).filter(of_scheduler) else {
-        waker.wake();
+pub(crate) fn claim<S: Schedule>(waker: &Waker, scheduler: &'static S) -> Option<Runnable> {
+    let Some(cell) = cell_at(waker, scheduler) else {
+        waker.wake_by_ref();
         return None;
     };
     // SAFETY: the waker lasts until the end of this function.
