@@ -137,7 +137,7 @@ impl Count {
         self.word.load(Ordering::Relaxed) > OPEN / 2
     }
 
-    /// It is open, and nobody was ever admitted, or all who were have ended. For whoever has the only reference to it.
+    /// It is open, and nobody was ever admitted, or all who were have ended. Owner only; final for whoever has the only reference.
     pub(crate) fn is_idle(&self) -> bool {
         // Ordering: [count:O6] Relaxed, as O1.
         let owned = self.owned.load(Ordering::Relaxed);

@@ -32,10 +32,13 @@ impl Phase {
     pub(crate) fn after_body(node: &mut Option<Arc<Node>>, row: &RowCell) -> Phase {
         stray::body_ended(row);
         if row.borrow().is_none() {
-            if let Some(alone) = node.take_if(|node| Arc::strong_count(node) == 1) {
+            let is_idle = |node: &Node| node.count.is_idle();
+            // Asked twice: seats count no reference, and nobody may have one where `Sole` takes the node for itself; but only
+            // that comes after the handles that are gone, and so after whom they have admitted.
+            if let Some(alone) = node.take_if(|node| Arc::strong_count(node) == 1 && is_idle(node)) {
                 match Sole::new(alone) {
                     Ok(mut alone) => {
-                        if alone.count.is_idle() && !alone.has_finalizers() {
+                        if is_idle(&alone) && !alone.has_finalizers() {
                             return Phase::Alone(alone);
                         }
                         *node = Some(alone.into_node());

@@ -93,7 +93,8 @@ impl Deref for Sole {
 impl DerefMut for Sole {
     fn deref_mut(&mut self) -> &mut Node {
         // SAFETY: `new` has found no other reference, and no other can have come up since: nobody gets at the `Arc` before
-        // `into_node`, and a node does not point to itself. The borrow of `self` makes this the only borrow.
+        // `into_node`, and a node does not point to itself. Nor has anybody a seat: the count is drained, or idle. The borrow
+        // of `self` makes this the only borrow.
         unsafe { &mut *Arc::as_ptr(&self.0).cast_mut() }
     }
 }

@@ -7,12 +7,12 @@ use std::cell::Cell;
 
 use crate::deadline::Deadline;
 use crate::raw::Sole;
-use crate::sync::{Arc, local};
+use crate::sync::{Arc, RECYCLES, local};
 use crate::tree::{Links, Node, drop_quietly};
 
-/// How many a thread keeps.
-const MOST: usize = 16;
-/// Room for members that a node may keep for its next scope.
+/// How many a thread keeps: none for sanitizers, which must see every use of a node that is gone.
+const MOST: usize = if RECYCLES { 16 } else { 0 };
+/// Room for members, and for what else there may be many of, that a node may keep for its next scope.
 const FEW: usize = 64;
 
 local! {
@@ -72,7 +72,8 @@ fn empty(links: &mut Links) -> bool {
     let is_linked = home.is_some() || joiner.is_some() || adopter.is_some() || moved_to.is_some();
     let was_asked = reason.is_some() || !later.is_empty() || stops.is_some() || callbacks.is_some();
     let has_work = !watchers.is_empty() || finalizers.is_some() || failures.is_some() || panic.is_some();
-    if is_listed || is_linked || was_asked || has_work || members.capacity() > FEW {
+    let is_large = members.capacity() > FEW || adopted.capacity() > FEW || watchers.capacity() > FEW;
+    if is_listed || is_linked || was_asked || has_work || is_large {
         return false;
     }
     *deadline = Deadline::default();

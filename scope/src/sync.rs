@@ -5,6 +5,9 @@
 #[path = "../../benches/budgets/facade.rs"]
 pub(crate) mod counting;
 
+/// Is what has ended kept for what comes next? `ramus_plain_alloc` is for sanitizers.
+pub(crate) const RECYCLES: bool = !cfg!(ramus_plain_alloc);
+
 #[cfg(not(ramus_loom))]
 mod backend {
     #[cfg(ramus_count)]

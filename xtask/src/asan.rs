@@ -1,6 +1,6 @@
 //! The tests under AddressSanitizer and LeakSanitizer.
 //!
-//! `ramus_plain_alloc` turns the recycling of task cells off: a recycled block would hide a use after free.
+//! `ramus_plain_alloc` turns the recycling of task cells and of scopes' nodes off: a recycled block would hide a use after free.
 
 use crate::Outcome;
 use crate::cargo::{self, Cargo};
