@@ -15,8 +15,8 @@
 //! * **Wake rule by age**: after a push a neighbour is woken if (queue + polls since the queue was last dry) × average poll
 //!   is more than 8 µs. A fan-out that runs dry at once wakes nobody, sustained load does, at most once in 8 µs.
 //! * **The sentinel** (see [`crate::sleep`]) looks every millisecond at the workers that do not get on: it takes their
-//!   next slot, and serves their driver and timers. Their queues it searches anyway. Where nobody is idle there is none,
-//!   and workers that get on do the same every 10 ms.
+//!   next slot and what they have taken of a great cancel, and serves their driver and timers. Their queues it searches
+//!   anyway. Where nobody is idle there is none, and workers that get on do the same every 10 ms.
 //! * **Completions are flushed before the last look**: a flush may wake a task into this worker's own queue.
 
 mod parking;
