@@ -204,5 +204,9 @@ fn rule5_spot6_what_outlives_a_shield_is_kept_no_longer_than_it_is_polled() {
         assert!(sim.run(task).unwrap_err().is_cancelled());
         assert_eq!(alive.count(), 0);
         root.close();
+        // The child that is shielded ends too: nothing is left behind.
+        while sim.advance() {
+            sim.settle();
+        }
     }
 }
