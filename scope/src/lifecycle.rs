@@ -19,7 +19,7 @@ use crate::watch::Watcher;
 /// What a drained scope comes to next.
 pub(crate) enum Exit {
     Finalize(Finalizer),
-    /// A task of the adopter runs the finalizers.
+    /// It has not drained yet, or a task of the adopter runs the finalizers.
     Wait,
     Ended(Ended),
 }
@@ -62,10 +62,10 @@ impl Node {
     }
 
     /// The next finalizer of a drained scope; if there is none, or a task of the adopter runs them, ends it and takes its
-    /// result.
-    pub(crate) fn end(&self) -> Exit {
+    /// result. `is_told`: whoever drains it says so in `drained`.
+    pub(crate) fn end(&self, is_told: bool) -> Exit {
         let mut links = self.links.lock();
-        if links.ownerless && !links.drained {
+        if (links.ownerless || is_told) && !links.drained {
             return Exit::Wait;
         }
         let has_owner = !links.ownerless;

@@ -223,8 +223,11 @@ where
         if is_fresh && self.as_mut().poll_body(cx).is_pending() {
             return Poll::Pending;
         }
+        // Polled again, it mostly has drained: then one look under the lock ends it.
+        let mut may_end = !is_fresh;
         loop {
-            if matches!(self.phase, Phase::Draining) && self.as_mut().poll_drain(cx, is_fresh).is_pending() {
+            let is_draining = matches!(self.phase, Phase::Draining) && !mem::take(&mut may_end);
+            if is_draining && self.as_mut().poll_drain(cx, is_fresh).is_pending() {
                 return Poll::Pending;
             }
             is_fresh = false;
@@ -373,9 +376,6 @@ where
         let this = self.as_mut().project();
         let waker = cx.waker();
         let Some(node) = &*this.node else { unreachable!("made by `start`") };
-        if !is_fresh && node.is_drained() {
-            return Poll::Ready(());
-        }
         let (is_sound, asking) = raw::enter(Kind::Body { node, row: this.row, waker }, |frame| {
             let is_sound = is_fresh || frame.polled();
             frame.place();
@@ -405,7 +405,7 @@ where
         polled
     }
 
-    /// The answer, after everything has ended. `None`: a finalizer is left.
+    /// The answer, after everything has ended. `None`: something is left.
     fn finish(self: Pin<&mut Self>) -> Option<Poll<Result<T, ScopeError<E>>>> {
         let this = self.project();
         let outside_cut = raw::current(|frame| frame.is_some_and(Frame::is_cut));
@@ -425,7 +425,7 @@ where
         } else {
             let Some(node) = this.node.as_ref() else { panic!("a scope was polled after it ended") };
             let was_cut = node.state.load().was_cut();
-            let ended = match node.end() {
+            let ended = match node.end(matches!(this.phase, Phase::Draining)) {
                 Exit::Finalize(finalizer) => {
                     *this.phase = Phase::Finalizing(Box::new(Running::new(finalizer)));
                     return None;

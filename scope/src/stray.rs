@@ -125,7 +125,8 @@ pub(crate) fn frame_ended(table: &Arc<Table>, id: RowId) {
 
 /// The frame of a body has ended: what has left it is adopted by its scope.
 pub(crate) fn body_ended(row: &RowCell) {
-    let at = row.borrow().as_ref().map(|row| (Arc::clone(&row.table), row.id));
+    let at =
+        row.borrow().as_ref().filter(|row| !row.table.is_newest(row.id)).map(|row| (Arc::clone(&row.table), row.id));
     if let Some((table, id)) = at {
         frame_ended(&table, id);
     }

@@ -30,7 +30,7 @@ use crate::budget::{Expiry, Running};
 use crate::frame::Frame;
 use crate::raw;
 use crate::stray;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, AtomicU32, Mutex, Ordering};
 use crate::tree::Node;
 use crate::walk;
 
@@ -72,17 +72,32 @@ pub(crate) struct Table {
     pub(crate) scope: Arc<Node>,
     /// There is no task: it was made by a boundary with no frame around it.
     pub(crate) is_outside: bool,
+    /// The serial number of the newest row.
+    newest: AtomicU32,
     rows: Mutex<Rows>,
 }
 
 impl Table {
     pub(crate) fn new(scope: Arc<Node>, is_outside: bool) -> Arc<Table> {
-        Arc::new(Table { scope, is_outside, rows: Mutex::new(Rows::new()) })
+        let newest = AtomicU32::new(BASE_ROW.serial);
+        Arc::new(Table { scope, is_outside, newest, rows: Mutex::new(Rows::new()) })
     }
 
     /// A new row below `parent`.
     pub(crate) fn insert(&self, parent: u32, boundary: Boundary, waker: Waker) -> RowId {
-        self.rows.lock().insert(parent, boundary, waker)
+        let mut rows = self.rows.lock();
+        let id = rows.insert(parent, boundary, waker);
+        // Ordering: [table:N1] Relaxed: who has a row and asks comes after whatever was put below it (N2).
+        self.newest.store(id.serial, Ordering::Relaxed);
+        id
+    }
+
+    /// True if no row was made after row `id`, so that none is below it: one that is moved is a new one, and what a row
+    /// leaves behind goes to an older one. Without the lock. Only whoever may poll the boundary of the row asks.
+    pub(crate) fn is_newest(&self, id: RowId) -> bool {
+        // Ordering: [table:N2] Relaxed: a row comes below this one only where this one's boundary is polled, and whoever
+        // asks comes after its polls. So it sees N1 of that row, or of a newer one.
+        self.newest.load(Ordering::Relaxed) == id.serial
     }
 
     /// The boundary is polled again: it is not asked any more, holds again if it was taken for abandoned, and is woken by

@@ -1,8 +1,10 @@
 //! The cancel of one task, apart from its scope's: what its handle writes and its frame reads.
 
+use std::ptr;
+
 use crate::raw::Late;
 use crate::reason::Reason;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicPtr, Mutex, Ordering};
 use crate::table::{BASE_ROW, Table};
 use crate::walk;
 
@@ -23,12 +25,25 @@ pub struct TaskCancel(Late<Known>);
 
 struct Known {
     cancelled: AtomicBool,
+    /// Which table it is, for the poll of the task, which alone puts it into `found` and takes it away: its address, never
+    /// looked behind.
+    own: AtomicPtr<Table>,
     found: Mutex<Found>,
 }
 
 impl Default for Known {
     fn default() -> Known {
-        Known { cancelled: AtomicBool::new(false), found: Mutex::new(Found { reason: None, table: None }) }
+        let found = Mutex::new(Found { reason: None, table: None });
+        Known { cancelled: AtomicBool::new(false), own: AtomicPtr::new(ptr::null_mut()), found }
+    }
+}
+
+impl Known {
+    fn replace_table(&self, table: Option<Arc<Table>>) -> Option<Arc<Table>> {
+        let own = table.as_ref().map_or(ptr::null(), Arc::as_ptr);
+        // Ordering: [task_cancel:T1] Relaxed: only the poll of the task reads it, and an executor orders its polls.
+        self.own.store(own.cast_mut(), Ordering::Relaxed);
+        std::mem::replace(&mut self.found.lock().table, table)
     }
 }
 
@@ -86,7 +101,8 @@ impl TaskCancel {
         }
         // Only the poll of the task makes it, so nobody else makes one meanwhile.
         let table = make();
-        self.0.get_or_make().found.lock().table = Some(Arc::clone(&table));
+        let none = self.0.get_or_make().replace_table(Some(Arc::clone(&table)));
+        debug_assert!(none.is_none(), "a task makes one table");
         table
     }
 
@@ -101,15 +117,16 @@ impl TaskCancel {
         self.0.get().is_some()
     }
 
-    /// Is `table` the one of this task?
+    /// Is `table` the one of this task? For its own poll; an answer without a lock.
+    #[inline]
     pub(crate) fn has_table(&self, table: &Arc<Table>) -> bool {
-        let is_it = |known: &Arc<Table>| Arc::ptr_eq(known, table);
-        self.0.get().is_some_and(|known| known.found.lock().table.as_ref().is_some_and(is_it))
+        // Ordering: [task_cancel:T2] Relaxed, as T1.
+        self.0.get().is_some_and(|known| ptr::eq(known.own.load(Ordering::Relaxed), Arc::as_ptr(table)))
     }
 
     /// The task has ended: its table goes.
     pub(crate) fn take_table(&self) -> Option<Arc<Table>> {
-        self.0.get().and_then(|known| known.found.lock().table.take())
+        self.0.get().and_then(|known| known.replace_table(None))
     }
 }
 

@@ -323,10 +323,6 @@ impl Node {
         raw::close(self).is_some()
     }
 
-    pub(crate) fn is_drained(&self) -> bool {
-        self.links.lock().drained
-    }
-
     /// Is it drained? If not, `waker` is woken when it is.
     pub(crate) fn poll_drained(&self, waker: &Waker) -> bool {
         let waker = waker.clone();

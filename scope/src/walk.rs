@@ -92,6 +92,7 @@ impl Walk {
             let Some(node) = self.nodes.pop() else { break };
             let _ = self.cancel_one(&node, inherited.clone());
         }
+        self.inside_first();
         // A hard cancel says "finish soon" as well, and that goes through shields.
         self.rows = mem::take(&mut self.below);
         self.stop();
@@ -103,6 +104,12 @@ impl Walk {
             let Some(node) = self.nodes.pop() else { break };
             let _ = self.kill_one(&node, inherited.clone());
         }
+        self.inside_first();
+    }
+
+    /// What is around something is polled after it: once, mostly, when the inside has ended, and not before to no end.
+    fn inside_first(&mut self) {
+        self.wakers.reverse();
     }
 
     /// `true` if this was the first cancel of the node.
