@@ -16,6 +16,9 @@ pub mod from_asyncio {}
 #[doc = include_str!("benchmarks.md")]
 pub mod benchmarks {}
 
+#[doc = include_str!("performance.md")]
+pub mod performance {}
+
 #[doc = include_str!("testing.md")]
 pub mod testing {}
 
