@@ -15,7 +15,7 @@ use crate::walk;
 /// Where a scope that was dropped half-way, or lost its frame, is counted until it has drained.
 pub(crate) struct Adopter {
     pub(crate) node: Arc<Node>,
-    /// Its entry there, until its finalizers run.
+    /// Its entry there, until the task that runs its finalizers has a row for it.
     pub(crate) key: Option<usize>,
 }
 
@@ -41,6 +41,17 @@ impl Node {
         let is_adopted = self.links.lock().adopter.is_some();
         let adopter = if is_adopted { None } else { self.find_adopter() };
         self.settle(adopter, true);
+    }
+
+    /// A task of the adopter runs its finalizers, and requests find it through the rows of that task.
+    pub(crate) fn leave_list_of_adopter(&self) {
+        let mut links = self.links.lock();
+        let entry = links.adopter.as_mut().and_then(|adopter| Some((adopter.key.take()?, Arc::clone(&adopter.node))));
+        drop(links);
+        if let Some((key, adopter)) = entry {
+            let entry = adopter.links.lock().adopted.try_remove(key);
+            drop(entry);
+        }
     }
 
     fn wait_in(self: &Arc<Node>, adopter: Adopter) {

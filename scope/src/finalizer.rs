@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::adoption::drain;
+use crate::adoption::{Adopter, drain};
 use crate::asking;
 use crate::error::Refused;
 use crate::frame::{Kind, RowCell};
@@ -305,6 +305,7 @@ impl Future for Rest {
             let waker = cx.waker();
             raw::enter(Kind::Body { node: &this.node, row: &this.row, waker }, |frame| frame.stayed());
             if running.poll(&this.node, &this.row, waker).is_pending() {
+                this.node.leave_list_of_adopter();
                 return Poll::Pending;
             }
             this.running = None;
@@ -377,24 +378,14 @@ pub(crate) fn start(node: Arc<Node>) {
 }
 
 fn spawn_rest(node: Arc<Node>) {
-    let mut links = node.links.lock();
+    let links = node.links.lock();
     let host = links.finalizers.as_ref().map(|finalizers| Arc::clone(&finalizers.host));
     // Under the lock: the future may come back, and then the scope leaves its adopter.
-    let adopter = links.adopter.as_mut().map(|adopter| {
-        let seat = adopter.node.count.admit(1).then(|| Seat::admitted(&adopter.node));
-        (Arc::clone(&adopter.node), adopter.key.take(), seat)
-    });
+    let seat = links.adopter.as_ref().map(|Adopter { node, .. }| node.count.admit(1).then(|| Seat::admitted(node)));
     drop(links);
     let Some(host) = host else { unreachable!("a scope with finalizers has their host") };
-    let seat = match adopter {
-        Some((adopter, key, seat)) => {
-            // From here on it is found through the rows of the task.
-            if let Some(key) = key {
-                let entry = adopter.links.lock().adopted.try_remove(key);
-                drop(entry);
-            }
-            seat
-        }
+    let seat = match seat {
+        Some(seat) => seat,
         // Nothing is around it: a nameless root for this task alone.
         None => {
             let timer = Arc::clone(&host);

@@ -5,8 +5,8 @@ mod common;
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use common::strays::poll_once;
@@ -216,4 +216,26 @@ fn d48_a_kill_by_the_code_of_a_scope_in_a_cancelled_task_is_seen_at_once() {
         .await;
     });
     assert_eq!(seen.take(), ["to the next suspension"]);
+}
+
+#[test]
+fn d28_d32_a_kill_reaches_a_dropped_scope_whose_finalizers_have_not_gone_on_yet() {
+    Sim::new().run(async move {
+        let _ = scope(|outer: Scope<Sim, io::Error>| async move {
+            let seen = Arc::new(Mutex::new(None));
+            let at = Arc::clone(&seen);
+            let mut tidying = Box::pin(scope(move |s: Scope<Sim, io::Error>| async move {
+                s.defer(Sim::sleep(1)).unwrap();
+                *at.lock().unwrap() = Some((*s).clone());
+                Ok(())
+            }));
+            poll_once(&mut tidying).await;
+            drop(tidying);
+            let inner = seen.lock().unwrap().take().unwrap();
+            outer.kill("all of it");
+            assert!(!inner.kill("again"), "the kill of the scope around was the first");
+            Ok(())
+        })
+        .await;
+    });
 }
