@@ -43,14 +43,18 @@ impl Node {
         self.settle(adopter, true);
     }
 
+    fn unlist_adopted(&self, key: usize) {
+        let entry = self.links.lock().adopted.try_remove(key);
+        drop(entry);
+    }
+
     /// A task of the adopter runs its finalizers, and requests find it through the rows of that task.
     pub(crate) fn leave_list_of_adopter(&self) {
         let mut links = self.links.lock();
         let entry = links.adopter.as_mut().and_then(|adopter| Some((adopter.key.take()?, Arc::clone(&adopter.node))));
         drop(links);
         if let Some((key, adopter)) = entry {
-            let entry = adopter.links.lock().adopted.try_remove(key);
-            drop(entry);
+            adopter.unlist_adopted(key);
         }
     }
 
@@ -120,8 +124,7 @@ impl Adopter {
     /// The adopter has one less to wait for. `Some`: it has drained with it.
     fn count_off(self) -> Option<Arc<Node>> {
         if let Some(key) = self.key {
-            let entry = self.node.links.lock().adopted.try_remove(key);
-            drop(entry);
+            self.node.unlist_adopted(key);
         }
         raw::complete(&self.node, 1)
     }
@@ -180,7 +183,7 @@ pub(crate) fn drain(mut node: Arc<Node>) {
         let mut links = node.links.lock();
         // Nobody may ever come back for a stray one either (D29).
         let nobody_polls = links.ownerless || node.state.load().is_stray();
-        if nobody_polls && links.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty()) {
+        if nobody_polls && links.has_finalizers_left() {
             links.ownerless = true;
             drop(links);
             return finalizer::start(node);

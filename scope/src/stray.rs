@@ -73,8 +73,7 @@ impl Node {
     /// It has ended: no request changes anything, even should its future, which nobody polls, come back with its answer
     /// (D4). Under the lock of `links`.
     pub(crate) fn has_ended(&self, links: &Links) -> bool {
-        let has_finalizers = links.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
-        let is_drained = links.drained && !links.is_finalizing && !has_finalizers;
+        let is_drained = links.drained && !links.is_finalizing && !links.has_finalizers_left();
         links.ended || is_drained && self.state.load().is_stray()
     }
 

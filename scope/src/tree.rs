@@ -116,6 +116,11 @@ pub(crate) struct Links {
 }
 
 impl Links {
+    /// Is there a finalizer that has not begun, or one that was handed over?
+    pub(crate) fn has_finalizers_left(&self) -> bool {
+        self.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty())
+    }
+
     /// The first cancel takes all entries.
     pub(crate) fn take_members(&mut self) -> Slab<Listed> {
         if self.has_tables {
